@@ -1,0 +1,1 @@
+//! The workshops behind the doors: a file a vendor.

@@ -1,0 +1,1 @@
+//! A thin S3 client over hyper: the upload path, measured and kept fast.
