@@ -1,0 +1,12 @@
+//! What a run remembers: the records that the master appends, and the sums over them.
+//!
+//! The ledger is the only truth of a run. Where and how records rest is an adapter's work; this module says what
+//! they are and what may be concluded from them.
+
+mod record;
+mod tally;
+
+pub use record::{
+    Finding, FindingPhase, Planned, Record, Recovered, RunHeader, UploadMark, Verdict,
+};
+pub use tally::{Reconciliation, ValidateTally, WorkerTally, WriteTally};

@@ -1,0 +1,217 @@
+//! The records that a master appends, each before it acts on it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ValidateTally, WorkerTally, WriteTally};
+use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
+use crate::master::Phase;
+use crate::path::RelPath;
+use crate::settings::RunSettings;
+use crate::task::{Failure, Pass};
+use crate::toc::{PackedEntries, WalkTotals};
+use crate::unit::Timestamp;
+
+/// What a run is, written once when its ledger is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunHeader {
+    /// The run's name.
+    pub run: RunId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The version of the program that made it.
+    pub program: String,
+    /// Everything that the run was asked to do.
+    pub settings: RunSettings,
+}
+
+/// A batch of entries as the crawl closed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The entries.
+    pub entries: PackedEntries,
+    /// Path of the first entry.
+    pub first: RelPath,
+    /// Path of the last entry.
+    pub last: RelPath,
+}
+
+/// In which part of the run a finding was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FindingPhase {
+    /// While the source was listed.
+    Walk,
+    /// In the pass WRITE.
+    Write,
+    /// In the pass VALIDATE.
+    Validate,
+}
+
+impl FindingPhase {
+    /// The name that reports and the ledger carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Walk => "walk",
+            Self::Write => "write",
+            Self::Validate => "validate",
+        }
+    }
+}
+
+impl From<Pass> for FindingPhase {
+    fn from(pass: Pass) -> Self {
+        match pass {
+            Pass::Write => Self::Write,
+            Pass::Validate => Self::Validate,
+        }
+    }
+}
+
+/// One entry that did not come out well: a row of its own, and a line of `failures.ndjson`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Index of the entry within its batch, from 0; 0 for findings of the walk.
+    pub index: u32,
+    /// Where the entry lies.
+    pub path: RelPath,
+    /// What is wrong with it.
+    pub failure: Failure,
+    /// How the entry counts in the sums.
+    pub verdict: Verdict,
+}
+
+/// How an entry with a finding counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Left out by policy.
+    Skipped,
+    /// Not written, or not readable in the walk.
+    Failed,
+    /// The object is another than was written.
+    Mismatched,
+    /// The object is not there.
+    Missing,
+    /// Could not be checked.
+    Unknown,
+}
+
+impl Verdict {
+    /// The name that reports and the ledger carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Mismatched => "mismatched",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A multipart upload that is under way, so that a later process can abort it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadMark {
+    /// Key of the object.
+    pub key: String,
+    /// The store's name of the upload.
+    pub upload: String,
+}
+
+/// One fact, appended before anything outside follows from it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A master took the run.
+    EpochBegun {
+        /// Its epoch; higher than any before.
+        epoch: Epoch,
+        /// When.
+        at: Timestamp,
+    },
+    /// The run entered a phase.
+    PhaseEntered {
+        /// Which.
+        phase: Phase,
+        /// When.
+        at: Timestamp,
+    },
+    /// The crawl of a resumed run starts over: what an unfinished crawl planned and nobody began is void.
+    CrawlRestarted,
+    /// The crawl closed a batch.
+    Planned {
+        /// Its number.
+        task: TaskId,
+        /// Its entries.
+        planned: Planned,
+    },
+    /// The walk met something that it could not examine.
+    WalkFinding(Finding),
+    /// The walk came to its end; the TOC has this many entries and no more.
+    TocClosed {
+        /// The walk's sums.
+        totals: WalkTotals,
+        /// Batches planned.
+        tasks: u64,
+    },
+    /// A worker's result of the pass WRITE.
+    WriteDone {
+        /// Which batch.
+        task: TaskId,
+        /// Which handing out of it.
+        attempt: Attempt,
+        /// Who did it.
+        worker: WorkerId,
+        /// The sums.
+        tally: WriteTally,
+        /// Each entry's outcome, as [`crate::wire::WriteResults`] encodes them.
+        outcomes: bytes::Bytes,
+        /// The entries that were not written.
+        findings: Vec<Finding>,
+    },
+    /// A worker's result of the pass VALIDATE.
+    ValidateDone {
+        /// Which batch.
+        task: TaskId,
+        /// Which handing out of it.
+        attempt: Attempt,
+        /// Who did it.
+        worker: WorkerId,
+        /// The sums.
+        tally: ValidateTally,
+        /// The entries that were not validated.
+        findings: Vec<Finding>,
+    },
+    /// A worker began a multipart upload.
+    UploadBegun(UploadMark),
+    /// A multipart upload was completed or aborted.
+    UploadEnded(UploadMark),
+}
+
+/// What a master needs to go on with a run: sums, and the batches without a result.
+///
+/// Memory: one number per unfinished batch of the pass at hand that was handed out of order; never one per entry.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Recovered {
+    /// The last epoch, 0 for a fresh run.
+    pub epoch: u64,
+    /// The phase that the run was in; `None` before the first.
+    pub phase: Option<Phase>,
+    /// The walk's sums and the number of batches, once it was closed.
+    pub toc: Option<(WalkTotals, u64)>,
+    /// Batches planned so far.
+    pub planned: u64,
+    /// Sum of entries planned so far.
+    pub planned_entries: u64,
+    /// Batches without a result of the pass WRITE, ascending.
+    pub unwritten: Vec<TaskId>,
+    /// Batches with at least one written entry and without a result of the pass VALIDATE, ascending.
+    pub unvalidated: Vec<TaskId>,
+    /// Sums over the results of the pass WRITE.
+    pub write: WriteTally,
+    /// Sums over the results of the pass VALIDATE.
+    pub validate: ValidateTally,
+    /// Findings of the walk.
+    pub walk_findings: u64,
+    /// What each worker did.
+    pub workers: Vec<(WorkerId, WorkerTally)>,
+    /// Multipart uploads that were begun and not ended.
+    pub uploads: Vec<UploadMark>,
+}

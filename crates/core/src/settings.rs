@@ -1,0 +1,210 @@
+//! What a run is asked to do: plain values, checked before anything begins.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limit::{PART_BYTES_MAX, PART_BYTES_MIN};
+use crate::task::Evidence;
+use crate::unit::{ByteCount, FileTime, Rate};
+
+/// Everything that a run was asked to do; kept in its ledger, so that `resume` needs no flags.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    /// Where the files are.
+    pub source: SourceLocation,
+    /// Where they go.
+    pub destination: Destination,
+    /// Which entries.
+    pub select: Selection,
+    /// How objects are written.
+    pub transfer: TransferSettings,
+    /// How they are checked; `None` leaves the pass VALIDATE out.
+    pub validate: Option<Evidence>,
+    /// How batches are cut and followed.
+    pub batch: BatchSettings,
+    /// When to give up.
+    pub stop: StopSettings,
+}
+
+/// Where files come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceLocation {
+    /// A directory, as an absolute path (bytes, for names that are no UTF-8).
+    Directory(Vec<u8>),
+}
+
+/// Where objects go: a bucket of one S3 service, and the prefix of every key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// Bucket name.
+    pub bucket: String,
+    /// Prefix as the user wrote it; [`crate::path::KeyMap`] normalises it.
+    pub prefix: String,
+    /// The service's URL; `None` for AWS.
+    pub endpoint_url: Option<String>,
+    /// Region; found by asking when absent.
+    pub region: Option<String>,
+    /// Credentials profile.
+    pub profile: Option<String>,
+}
+
+impl Destination {
+    /// Shows `s3://bucket/prefix`.
+    pub fn url(&self) -> String {
+        let prefix = self.prefix.trim_matches('/');
+        match prefix {
+            "" => format!("s3://{}", self.bucket),
+            _ => format!("s3://{}/{prefix}", self.bucket),
+        }
+    }
+}
+
+/// Which entries of the source are meant. Exclusion wins over inclusion, whatever their order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Selection {
+    /// Globs of which a file must match one; empty admits all. Directories are always walked.
+    pub include: Vec<String>,
+    /// Globs whose matches are left out; a directory with all beneath it.
+    pub exclude: Vec<String>,
+    /// Smallest file.
+    pub size_min: Option<ByteCount>,
+    /// Largest file.
+    pub size_max: Option<ByteCount>,
+    /// Only files changed at or after this moment.
+    pub newer_than: Option<FileTime>,
+    /// What becomes of symbolic links.
+    pub symlinks: SymlinkPolicy,
+}
+
+/// What becomes of symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SymlinkPolicy {
+    /// An object whose body is the link's target, as yas3fs, s3fs and AWS read it.
+    #[default]
+    Store,
+    /// The file or directory that it points at, if that lies beneath the root.
+    Follow,
+    /// Left out, with a finding.
+    Skip,
+}
+
+/// Which metadata dialect objects carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum MetadataDialect {
+    /// The keys of s3fs, yas3fs and the AWS services together.
+    #[default]
+    Union,
+    /// No metadata.
+    None,
+}
+
+/// How objects are written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransferSettings {
+    /// Which metadata goes along.
+    pub metadata: MetadataDialect,
+    /// Size from which a file is uploaded in parts. Default 16 MiB; 5 MiB to 5 GiB. Lower means more requests,
+    /// higher more memory for each file in flight.
+    pub multipart_threshold: ByteCount,
+    /// Size of a part. Default 8 MiB; 5 MiB to 5 GiB; raised by itself where 10,000 parts would not do.
+    pub part_size: ByteCount,
+    /// Requests in flight; `None` finds its own level.
+    pub concurrency: Option<u32>,
+    /// Most bytes per second that are sent.
+    pub bandwidth: Option<Rate>,
+    /// Storage class of every object.
+    pub storage_class: Option<String>,
+    /// Server-side encryption: `AES256`, `aws:kms`, `aws:kms:dsse`.
+    pub sse: Option<String>,
+    /// KMS key of the encryption.
+    pub sse_kms_key_id: Option<String>,
+}
+
+/// How batches are cut and followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSettings {
+    /// Most entries of one batch. Default 1,000; 1 to 10,000. One entry a message is the way of 2014.
+    pub entries_max: u32,
+    /// Bytes of content at which a batch is closed. Default 256 MiB.
+    pub content_max: ByteCount,
+    /// How long a worker may hold a batch without a sign of life. Default 60 s; 1 s to 12 h.
+    pub lease: Duration,
+}
+
+/// When to give up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StopSettings {
+    /// Failed entries after which the run stops; `None` goes on whatever happens.
+    pub errors_max: Option<u64>,
+}
+
+impl Default for TransferSettings {
+    fn default() -> Self {
+        Self {
+            metadata: MetadataDialect::Union,
+            multipart_threshold: ByteCount::mebibytes(16),
+            part_size: ByteCount::mebibytes(8),
+            concurrency: None,
+            bandwidth: None,
+            storage_class: None,
+            sse: None,
+            sse_kms_key_id: None,
+        }
+    }
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            entries_max: 1000,
+            content_max: ByteCount::mebibytes(256),
+            lease: Duration::from_secs(60),
+        }
+    }
+}
+
+/// One thing that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {found}, but must be {allowed}")]
+pub struct Fault {
+    /// The setting, as the flag spells it.
+    pub setting: &'static str,
+    /// Its value.
+    pub found: String,
+    /// What would be right.
+    pub allowed: &'static str,
+}
+
+impl RunSettings {
+    /// Names everything that is wrong, all at once.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut check = |is_legal: bool, setting, found: String, allowed| {
+            if !is_legal {
+                faults.push(Fault { setting, found, allowed });
+            }
+        };
+        let transfer = &self.transfer;
+        let is_part = |size: ByteCount| (PART_BYTES_MIN..=PART_BYTES_MAX).contains(&size);
+        let part = transfer.part_size;
+        check(is_part(part), "--part-size", part.to_string(), "5 MiB to 5 GiB");
+        let threshold = transfer.multipart_threshold;
+        let allowed = "5 MiB to 5 GiB";
+        check(is_part(threshold), "--multipart-threshold", threshold.to_string(), allowed);
+        let concurrency = transfer.concurrency.unwrap_or(1);
+        let is_legal = (1..=10_000).contains(&concurrency);
+        check(is_legal, "--concurrency", concurrency.to_string(), "1 to 10,000");
+        let entries = self.batch.entries_max;
+        let is_legal = (1..=10_000).contains(&entries);
+        check(is_legal, "toc.entries_per_message", entries.to_string(), "1 to 10,000");
+        let lease = self.batch.lease;
+        let is_legal = (1..=12 * 3600).contains(&lease.as_secs());
+        check(is_legal, "--lease", format!("{} s", lease.as_secs()), "1 s to 12 h");
+        let is_kms = transfer.sse.as_deref().is_some_and(|sse| sse.starts_with("aws:kms"));
+        let has_needed = transfer.sse_kms_key_id.is_none() || is_kms;
+        let found = "given without KMS encryption".to_owned();
+        check(has_needed, "--sse-kms-key-id", found, "given together with --sse aws:kms");
+        faults
+    }
+}

@@ -1,0 +1,11 @@
+//! The table of contents (TOC): what the source holds, entry by entry.
+//!
+//! `entry` is one file's facts, `packed` many of them as bytes, `filter` which of them the user wants.
+//! Walking a source is an adapter's work and does not live here.
+
+mod entry;
+pub mod filter;
+mod packed;
+
+pub use entry::{EntryKind, PosixFacts, TocEntry, WalkTotals};
+pub use packed::{PackError, PackedEntries, Packer};

@@ -1,0 +1,99 @@
+//! Entries and bytes in.
+//!
+//! Every call blocks, because file systems do; callers run them on threads that may wait. A slow mount then stalls
+//! a thread and not the runtime.
+
+use std::ops::ControlFlow;
+
+use s3bl_core::ledger::{Finding, Planned};
+use s3bl_core::path::RelPath;
+use s3bl_core::settings::{BatchSettings, Selection};
+use s3bl_core::task::{Class, Failure};
+use s3bl_core::toc::{PosixFacts, WalkTotals};
+
+/// A place that holds files.
+pub trait Source: Send + Sync {
+    /// Walks the source once, on threads of its own, and returns when all is handed over or the sink broke off.
+    ///
+    /// Batches come in no particular order, but each is, as far as memory allows, a contiguous range of keys.
+    /// What cannot be examined becomes a finding; the walk goes on. Only a root that cannot be listed is an error.
+    fn crawl(&self, plan: &CrawlPlan, sink: &dyn CrawlSink) -> Result<WalkTotals, SourceError>;
+
+    /// Reads a whole file into the front of `buffer` and returns its facts, whose `size` says how much was read.
+    ///
+    /// The bytes are those of one version of the file: its facts before and after are equal and nothing follows
+    /// the last byte. `Ok(None)` if the file does not leave at least one byte of `buffer` free; open it instead.
+    fn read_whole(&self, path: &RelPath, buffer: &mut [u8])
+    -> Result<Option<PosixFacts>, SourceError>;
+
+    /// Opens a regular file for reading in pieces.
+    fn open(&self, path: &RelPath) -> Result<Box<dyn SourceFile>, SourceError>;
+
+    /// Reads the target of a symbolic link, and the facts of the link itself.
+    fn read_link(&self, path: &RelPath) -> Result<(PosixFacts, Vec<u8>), SourceError>;
+
+    /// Examines a directory.
+    fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError>;
+}
+
+/// An open file, pinned to the version that was opened.
+pub trait SourceFile: Send + Sync {
+    /// The facts at the moment of opening.
+    fn facts(&self) -> &PosixFacts;
+
+    /// Fills `buffer` from `offset` on; fewer bytes than the size of the opened version promises are an error.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError>;
+
+    /// Checks that the file is still the version that was opened: same size, times and inode, and nothing behind
+    /// its end.
+    fn verify_unchanged(&self) -> Result<(), SourceError>;
+}
+
+/// What to walk, and how to cut it.
+#[derive(Debug, Clone)]
+pub struct CrawlPlan {
+    /// Which entries are meant.
+    pub selection: Selection,
+    /// How large a batch may be.
+    pub batch: BatchSettings,
+    /// Threads that walk, at least 1. More help on network file systems, where each answer takes its time.
+    pub threads: usize,
+}
+
+/// Where a crawl puts what it finds. Called from several threads at once.
+pub trait CrawlSink: Sync {
+    /// Takes a batch; blocks while there is no room. `Break` ends the crawl.
+    fn batch(&self, planned: Planned) -> ControlFlow<()>;
+
+    /// Takes a finding of the walk.
+    fn finding(&self, finding: Finding) -> ControlFlow<()>;
+
+    /// Takes what was met since the last call: for progress only.
+    fn progress(&self, met: &WalkTotals);
+
+    /// Whether workers wait for batches, so that even a small one is welcome.
+    fn is_hungry(&self) -> bool;
+}
+
+/// Why something in the source could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} `{path}`")]
+pub struct SourceError {
+    /// The kind of trouble: unreadable, vanished, source-changed, leaves-root.
+    pub class: Class,
+    /// What was tried: `open`, `read`, ...
+    pub action: &'static str,
+    /// On which path.
+    pub path: RelPath,
+    /// What the system said.
+    #[source]
+    pub source: std::io::Error,
+}
+
+impl SourceError {
+    /// The failure that an entry's outcome carries.
+    pub fn failure(&self, attempts: u32) -> Failure {
+        Failure::new(self.class, format!("{}: {}", self.action, self.source), attempts)
+    }
+}
+
