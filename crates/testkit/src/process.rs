@@ -1,0 +1,203 @@
+//! One server process that cannot outlive its owner, with its directory and its log.
+//!
+//! Each server is started through a few lines of `sh` that first leave a watchdog behind in the server's process
+//! group and then become the server. The watchdog waits for the owner's end, kills the group and removes the
+//! directory. It needs no code to run in the owner, so a panic, an abort and `kill -9` leave nothing behind either.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::port::PortLease;
+use crate::server::StartError;
+
+/// How long a server may take until it answers. An idle machine needs a second; a loaded one gets patience.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const LOG_LINES_SHOWN: usize = 30;
+
+/// `sh -c` with: $1 the pid to watch or `pipe` for standard input, $2 the directory to remove, then the command.
+/// `$$` is the server's own pid, because the last line replaces the shell by it.
+const SUPERVISED: &str = r#"
+watched=$1 directory=$2
+shift 2
+exec 3<&0 </dev/null
+{
+    if [ "$watched" = pipe ]; then cat <&3
+    else while kill -0 "$watched" 2>/dev/null; do sleep 0.2; done
+    fi
+    kill -9 $$
+    rm -rf -- "$directory" || { sleep 1; rm -rf -- "$directory"; }
+    kill -9 0
+} >/dev/null 2>&1 &
+exec 3<&-
+exec "$@"
+"#;
+
+/// What has to end for the server to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lifetime {
+    /// The [`Process`] value, or the process that holds it.
+    Owner,
+    /// Another process; dropping the [`Process`] value leaves the server running.
+    Of { pid: i32 },
+}
+
+/// What to run, and how to see that it is ready.
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// The whole environment apart from `PATH`, so that nothing of the caller's leaks in.
+    pub(crate) environment: Vec<(&'static str, OsString)>,
+    /// Where clients connect.
+    pub(crate) port: u16,
+    /// The port and path that answer 200 once the server works.
+    pub(crate) health: (u16, &'static str),
+    /// Every port that the server was told to bind.
+    pub(crate) leases: Vec<PortLease>,
+}
+
+/// A running server.
+pub(crate) struct Process {
+    child: Child,
+    /// The watchdog's pipe; only [`Lifetime::Owner`] has one.
+    tether: Option<ChildStdin>,
+    directory: PathBuf,
+    port: u16,
+    /// Held, so that nobody starts on one of these ports while the server is still binding them.
+    _leases: Vec<PortLease>,
+}
+
+impl Process {
+    /// Starts `launch` with `directory` as its home and returns when it answers.
+    /// When its end comes the watchdog removes `removed`, which holds `directory`.
+    pub(crate) fn start(
+        launch: Launch,
+        directory: &Path,
+        removed: &Path,
+        lifetime: Lifetime,
+    ) -> Result<Self, StartError> {
+        let program = &launch.program;
+        let log = File::create(log_path(directory))?;
+        let watched = match lifetime {
+            Lifetime::Owner => "pipe".to_owned(),
+            Lifetime::Of { pid } => pid.to_string(),
+        };
+        let mut child = Command::new("sh")
+            .args(["-c", SUPERVISED, "sh"])
+            .arg(watched)
+            .arg(removed)
+            .arg(program)
+            .args(&launch.arguments)
+            .current_dir(directory)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", directory)
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            .process_group(0)
+            .stdin(match lifetime {
+                Lifetime::Owner => Stdio::piped(),
+                Lifetime::Of { .. } => Stdio::null(),
+            })
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let tether = child.stdin.take();
+        let mut process = Self {
+            child,
+            tether,
+            directory: directory.to_owned(),
+            port: launch.port,
+            _leases: launch.leases,
+        };
+        match process.wait_until_ready(program, launch.health) {
+            Ok(()) => Ok(process),
+            Err(error) => {
+                process.stop();
+                Err(error)
+            }
+        }
+    }
+
+    /// The port where clients connect.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's own process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_ready(
+        &mut self,
+        program: &Path,
+        (port, path): (u16, &str),
+    ) -> Result<(), StartError> {
+        let program = program.display().to_string();
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(StartError::Exited { program, status, log: log_tail(&self.directory) });
+            }
+            if answers_ok(port, path) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let log = log_tail(&self.directory);
+                return Err(StartError::NotReady { program, waited: READY_WITHIN, log });
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills the server and waits for its end. What a server does on a polite signal is of no interest here, and
+    /// takes seconds.
+    fn stop(&mut self) {
+        // Both fail only when the server is gone already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::env::var_os("S3BL_TESTKIT_KEEP").is_none() {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Closing the tether afterwards ends the watchdog, which removes what is still there.
+        if self.tether.is_some() {
+            self.stop();
+        }
+    }
+}
+
+/// Whether `GET path` on the loopback port is answered with status 200.
+pub(crate) fn answers_ok(port: u16, path: &str) -> bool {
+    let ask = || -> io::Result<[u8; 12]> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status)
+    };
+    ask().is_ok_and(|status| status.ends_with(b" 200"))
+}
+
+/// The last lines that the server in `directory` wrote.
+pub(crate) fn log_tail(directory: &Path) -> String {
+    let log = fs::read(log_path(directory)).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+}
+
+fn log_path(directory: &Path) -> PathBuf {
+    directory.join("server.log")
+}

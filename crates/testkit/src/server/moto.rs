@@ -1,0 +1,23 @@
+//! moto's server: AWS services in the memory of one Python process.
+
+use std::path::Path;
+
+use super::{Program, StartError};
+use crate::port::PortLease;
+use crate::process::Launch;
+use crate::tool;
+
+pub(super) static PROGRAM: Program = Program { name: "moto", launch };
+
+fn launch(_directory: &Path) -> Result<Launch, StartError> {
+    let lease = PortLease::take()?;
+    let port = lease.number();
+    Ok(Launch {
+        program: tool::installed("moto_server")?,
+        arguments: vec!["-H".into(), "127.0.0.1".into(), "-p".into(), port.to_string().into()],
+        environment: vec![("PYTHONUNBUFFERED", "1".into())],
+        port,
+        health: (port, "/moto-api/"),
+        leases: vec![lease],
+    })
+}

@@ -1,0 +1,83 @@
+//! NATS with JetStream, its streams in a temporary directory.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use super::{Program, StartError};
+use crate::port::PortLease;
+use crate::process::{Launch, Process};
+use crate::shared;
+use crate::tool;
+
+static PROGRAM: Program = Program { name: "nats", launch };
+
+/// A running NATS server with JetStream on a loopback port, without authentication.
+pub struct Nats {
+    port: u16,
+    /// `None`: shared, and so ended by somebody else.
+    process: Option<Process>,
+}
+
+impl Nats {
+    /// Starts a server of its own, stopped when the value is dropped or this process ends, however it ends.
+    ///
+    /// # Errors
+    ///
+    /// The program is not installed, ends early or does not get ready; the error carries the end of its log.
+    pub fn start() -> Result<Self, StartError> {
+        let process = PROGRAM.start()?;
+        Ok(Self { port: process.port(), process: Some(process) })
+    }
+
+    /// Returns the server that all tests of this run share, and starts it if this call is the first.
+    /// Tests stay apart by the names of their streams.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`], or the server has died since.
+    pub fn shared() -> Result<Self, StartError> {
+        Ok(Self { port: shared::port_of(&PROGRAM)?, process: None })
+    }
+
+    /// The address to connect to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The address as NATS clients take it: `nats://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.address())
+    }
+
+    /// The process id of a server that this value owns, `None` if it is shared.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+}
+
+fn launch(directory: &Path) -> Result<Launch, StartError> {
+    let leases = PortLease::take_array::<2>()?;
+    let [port, monitor] = leases.each_ref().map(PortLease::number);
+    let arguments = [
+        "-a".to_owned(),
+        "127.0.0.1".to_owned(),
+        "-p".to_owned(),
+        port.to_string(),
+        "-m".to_owned(),
+        monitor.to_string(),
+        "-js".to_owned(),
+        "-sd".to_owned(),
+        directory.display().to_string(),
+    ];
+    Ok(Launch {
+        program: tool::installed("nats-server")?,
+        arguments: arguments.into_iter().map(Into::into).collect(),
+        environment: Vec::new(),
+        port,
+        health: (monitor, "/healthz"),
+        leases: leases.into(),
+    })
+}

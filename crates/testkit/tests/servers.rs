@@ -1,0 +1,73 @@
+//! Every server starts, stores and returns bytes to clients that are not ours, and leaves no process behind.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use s3bl_testkit::{Kind, Nats, Server, Tool};
+
+#[test]
+fn seaweed_stores_what_the_aws_cli_uploads() {
+    assert!(round_trips(Kind::Seaweed).unwrap());
+}
+
+#[test]
+fn moto_stores_what_the_aws_cli_uploads() {
+    assert!(round_trips(Kind::Moto).unwrap());
+}
+
+#[test]
+fn juicefs_stores_what_the_aws_cli_uploads() {
+    assert!(round_trips(Kind::Juicefs).unwrap());
+}
+
+/// Returns whether s5cmd reads the bytes that aws sent.
+fn round_trips(kind: Kind) -> Result<bool, Box<dyn Error>> {
+    let server = Server::shared(kind)?;
+    let key = format!("s3://{}/a/b c/d", server.fresh_bucket("round-trip")?);
+    let directory = tempfile::tempdir()?;
+    let (sent, received) = (directory.path().join("sent"), directory.path().join("received"));
+    let body: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(&sent, &body)?;
+
+    Tool::Aws.run(&server, [OsStr::new("s3"), "cp".as_ref(), sent.as_ref(), key.as_ref()])?;
+    Tool::S5cmd.run(&server, [OsStr::new("cp"), key.as_ref(), received.as_ref()])?;
+
+    Ok(fs::read(received)? == body)
+}
+
+#[test]
+fn a_server_is_gone_when_its_value_is_dropped() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind).unwrap();
+        let process = server.process_id().unwrap();
+        assert!(is_running(process), "{kind:?}");
+        drop(server);
+        assert!(!is_running(process), "{kind:?}");
+    }
+}
+
+#[test]
+fn nats_greets_and_is_gone_when_dropped() {
+    use std::io::Read;
+    let server = Nats::start().unwrap();
+    let process = server.process_id().unwrap();
+    let mut greeting = [0; 5];
+    let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+    stream.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"INFO ");
+    drop(server);
+    assert!(!is_running(process));
+}
+
+#[test]
+fn two_calls_for_the_shared_server_give_one_server() {
+    let (first, second) =
+        (Server::shared(Kind::Moto).unwrap(), Server::shared(Kind::Moto).unwrap());
+    assert_eq!(first.endpoint_url(), second.endpoint_url());
+}
+
+fn is_running(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
+}
