@@ -196,7 +196,7 @@ pub struct Recovered {
     pub phase: Option<Phase>,
     /// The walk's sums and the number of batches, once it was closed.
     pub toc: Option<(WalkTotals, u64)>,
-    /// Batches planned so far.
+    /// Highest number of a batch so far; numbers are never reused.
     pub planned: u64,
     /// Sum of entries planned so far.
     pub planned_entries: u64,

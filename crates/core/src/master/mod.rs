@@ -1,5 +1,19 @@
 //! The master's machine: who decides what happens next in a run.
+//!
+//! [`Master`] is the machine, `event` what it hears and says, `phase` its states, `book` the batches of one pass,
+//! `fleet` who works for it, `settle` what a result changes. It does nothing itself: see its contract.
 
+mod book;
+mod event;
+mod fleet;
+mod machine;
 mod phase;
+mod settle;
 
+pub use event::{Effect, Ending, Event, Wait};
+pub use fleet::{Fleet, Member};
+pub use machine::{Master, MasterSettings, Standing};
 pub use phase::Phase;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,5 @@
-//! plan/mod
+//! How work is cut before it begins.
+
+mod part;
+
+pub use part::{PartPlan, PartPlanError};

@@ -5,9 +5,19 @@
 //! ```text
 //! version  1 byte, 1
 //! family   1 byte: 1 task, 2 result, 3 run document, 4 worker report
-//! body     postcard (postcard.jamesmunns.com/wire-format) of the family's type
+//! body     postcard (https://postcard.jamesmunns.com/wire-format) of the family's type
 //! ```
+//!
+//! Entries and outcomes travel within as the zstd frames that also rest in the ledger.
 
+mod codec;
+mod control;
 mod outcomes;
+mod result;
+mod task;
 
-pub use outcomes::{WriteResults, decode_outcomes, encode_outcomes};
+pub use codec::{Message, WireError, decode, encode};
+pub use control::{Activity, Progress, RunDocument, WorkerReport, WorkerState};
+pub use outcomes::{OutcomesError, WriteResults, decode_outcomes, encode_outcomes};
+pub use result::{ResultBody, ResultMessage, WireFinding};
+pub use task::TaskMessage;

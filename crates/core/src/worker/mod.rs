@@ -1,1 +1,12 @@
-//! worker/mod
+//! The worker's machine: which batches it takes, holds and answers for.
+//!
+//! How a batch is written or validated is the driver's work; see [`Worker`] for the contract.
+
+mod event;
+mod machine;
+
+pub use event::{Effect, Event, TaskHead};
+pub use machine::{Worker, WorkerSettings};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The batches of one pass: which wait, which are out, which are done.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::id::{Attempt, TaskId};
+use crate::unit::Timestamp;
+
+/// The batches of one pass. Memory: one number per waiting batch, a little more per batch that is out.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    waiting: VecDeque<TaskId>,
+    out: BTreeMap<TaskId, Out>,
+    attempts: BTreeMap<TaskId, Attempt>,
+}
+
+/// A batch that a worker has, or may have.
+#[derive(Debug, Clone, Copy)]
+struct Out {
+    /// When the batch was last known to be well: sent, or named by a worker.
+    heard: Timestamp,
+    is_settling: bool,
+}
+
+impl Book {
+    pub(super) fn new(waiting: impl IntoIterator<Item = TaskId>) -> Self {
+        Self { waiting: waiting.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Adds a batch that may be sent from now on.
+    pub(super) fn add(&mut self, task: TaskId) {
+        self.waiting.push_back(task);
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn out(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.out.is_empty()
+    }
+
+    /// Takes the next batch to send, unless `window` batches are out already.
+    pub(super) fn hand_out(&mut self, now: Timestamp, window: usize) -> Option<(TaskId, Attempt)> {
+        if self.out.len() >= window {
+            return None;
+        }
+        let task = self.waiting.pop_front()?;
+        let attempt = Attempt(self.attempts.get(&task).map_or(1, |last| last.0 + 1));
+        self.attempts.insert(task, attempt);
+        self.out.insert(task, Out { heard: now, is_settling: false });
+        Some((task, attempt))
+    }
+
+    /// Puts a batch back that could not be sent.
+    pub(super) fn take_back(&mut self, task: TaskId) {
+        if let Some(out) = self.out.get(&task)
+            && !out.is_settling
+        {
+            self.out.remove(&task);
+            self.waiting.push_front(task);
+        }
+    }
+
+    /// Notes that a worker named the batch as one that it holds.
+    pub(super) fn hear(&mut self, task: TaskId, now: Timestamp) {
+        if let Some(out) = self.out.get_mut(&task) {
+            out.heard = now;
+        }
+    }
+
+    /// Claims a batch for a result that is about to be appended. False if it has one already, or is none of ours.
+    pub(super) fn settle(&mut self, task: TaskId) -> bool {
+        if let Some(out) = self.out.get_mut(&task) {
+            let is_first = !out.is_settling;
+            out.is_settling = true;
+            return is_first;
+        }
+        // A batch that was swept back is done all the same when its old holder answers.
+        let Some(position) = self.waiting.iter().position(|waiting| *waiting == task) else {
+            return false;
+        };
+        self.waiting.remove(position);
+        self.out.insert(task, Out { heard: Timestamp(0), is_settling: true });
+        true
+    }
+
+    /// Forgets a batch whose result is durable.
+    pub(super) fn close(&mut self, task: TaskId) {
+        self.out.remove(&task);
+        self.attempts.remove(&task);
+    }
+
+    /// Puts batches back that nobody has spoken of for `patience`.
+    pub(super) fn sweep(&mut self, now: Timestamp, patience: Duration) {
+        let lost: Vec<TaskId> = self
+            .out
+            .iter()
+            .filter(|(_, out)| !out.is_settling && now.since(out.heard) >= patience)
+            .map(|(task, _)| *task)
+            .collect();
+        for task in lost.into_iter().rev() {
+            self.take_back(task);
+        }
+    }
+
+    /// When the next batch will have been silent for `patience`.
+    pub(super) fn next_sweep(&self, patience: Duration) -> Option<Timestamp> {
+        self.out.values().filter(|out| !out.is_settling).map(|out| out.heard.after(patience)).min()
+    }
+
+    /// Forgets every batch that is not out.
+    pub(super) fn withdraw(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Forgets batches that are out and have no result yet.
+    pub(super) fn abandon(&mut self) {
+        self.out.retain(|_, out| out.is_settling);
+    }
+}

@@ -1,0 +1,507 @@
+//! The machine itself.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::book::Book;
+use super::{Effect, Ending, Event, Fleet, Phase, Wait};
+use crate::id::{Epoch, RunId, TaskId, WorkerId};
+use crate::ledger::{
+    Reconciliation, Record, Recovered, ValidateTally, WorkerTally, WriteTally,
+};
+use crate::settings::RunSettings;
+use crate::task::{Class, Failure, Pass};
+use crate::toc::WalkTotals;
+use crate::unit::Timestamp;
+use crate::wire::{RunDocument, WorkerState};
+
+/// How a master leads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MasterSettings {
+    /// Workers that the start waits for. Default 1.
+    pub workers_expected: usize,
+    /// Workers with which the run starts all the same when the wait is over. Default 1.
+    pub workers_min: usize,
+    /// How long the start waits for workers. Default 10 minutes.
+    pub worker_wait: Duration,
+    /// How often the run document is said again. Default 5 s.
+    pub publish_every: Duration,
+    /// How often workers report. Default 5 s; a worker that is silent for four times that long is counted as gone.
+    pub summary_every: Duration,
+    /// How long a batch may go unmentioned before it is sent again. Default three leases.
+    pub sweep_after: Duration,
+    /// Batches that may be out at once. Default 8 for each expected worker.
+    pub window: usize,
+    /// How long an interrupted run waits for the batches that workers hold. Default 60 s.
+    pub drain_max: Duration,
+    /// How long the end waits for the workers' last words. Default 10 s.
+    pub farewell_max: Duration,
+}
+
+/// The master of one run.
+///
+/// It receives what happened by [`Master::handle`] and says what to do by [`Master::poll_effect`], to be called
+/// until it returns `None` after each `handle`. [`Master::poll_timeout`] names the next moment at which
+/// [`Event::TimedOut`] is due, and why. Time is an argument and never goes back. It makes no effect that follows
+/// from a record before [`Event::Durable`] has named that record. It never fails on what comes from outside; it
+/// panics when its own sums contradict themselves.
+#[derive(Debug)]
+pub struct Master {
+    pub(super) run: RunId,
+    pub(super) run_settings: RunSettings,
+    pub(super) settings: MasterSettings,
+    pub(super) epoch: Epoch,
+    pub(super) phase: Phase,
+    /// Whether the run had left the pass WRITE when it was taken up.
+    is_written: bool,
+    revision: u64,
+    entered: Timestamp,
+    published: Timestamp,
+    pub(super) toc: Option<(WalkTotals, u64)>,
+    pub(super) planned: u64,
+    pub(super) planned_entries: u64,
+    is_crawling: bool,
+    pub(super) book: Book,
+    /// Batches of which nothing was written, so that there is nothing to validate.
+    pub(super) barren: BTreeSet<TaskId>,
+    unvalidated: Vec<TaskId>,
+    pub(super) write: WriteTally,
+    pub(super) validate: ValidateTally,
+    pub(super) walk_findings: u64,
+    pub(super) workers: BTreeMap<WorkerId, WorkerTally>,
+    pub(super) fleet: Fleet,
+    pub(super) stop: Option<Ending>,
+    interruptions: u32,
+    appended: u64,
+    durable: u64,
+    pub(super) pending: VecDeque<(u64, OnceDurable)>,
+    pub(super) effects: VecDeque<Effect>,
+    is_over: bool,
+}
+
+/// What follows when a record is durable.
+#[derive(Debug)]
+pub(super) enum OnceDurable {
+    /// The batch may be sent.
+    Dispatch(TaskId),
+    /// The result counts, and its message may go.
+    Settled { task: TaskId, receipt: u64 },
+    /// The message may go.
+    Acknowledge(u64),
+    /// Nothing.
+    Nothing,
+}
+
+/// How a run stands, for whoever looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The phase.
+    pub phase: Phase,
+    /// The walk's sums, once it is closed.
+    pub toc: Option<&'a WalkTotals>,
+    /// Entries planned so far.
+    pub planned_entries: u64,
+    /// Sums of the pass WRITE.
+    pub write: &'a WriteTally,
+    /// Sums of the pass VALIDATE.
+    pub validate: &'a ValidateTally,
+    /// The workers.
+    pub fleet: &'a Fleet,
+    /// Batches that are out.
+    pub out: usize,
+    /// Whether the run is about to stop before its end.
+    pub is_stopping: bool,
+}
+
+impl Master {
+    /// Takes a run, fresh or to be resumed, as its ledger remembers it.
+    pub fn new(
+        run: RunId,
+        run_settings: RunSettings,
+        settings: MasterSettings,
+        recovered: Recovered,
+    ) -> Self {
+        let planned = recovered.planned;
+        let is_written = recovered.toc.is_some() && recovered.phase > Some(Phase::Write);
+        Self {
+            run,
+            run_settings,
+            settings,
+            epoch: Epoch(recovered.epoch + 1),
+            phase: Phase::Initialized,
+            is_written,
+            revision: 0,
+            entered: Timestamp(0),
+            published: Timestamp(0),
+            toc: recovered.toc,
+            planned,
+            planned_entries: recovered.planned_entries,
+            is_crawling: false,
+            book: Book::new(recovered.unwritten),
+            barren: BTreeSet::new(),
+            unvalidated: recovered.unvalidated,
+            write: recovered.write,
+            validate: recovered.validate,
+            walk_findings: recovered.walk_findings,
+            workers: recovered.workers.into_iter().collect(),
+            fleet: Fleet::default(),
+            stop: None,
+            interruptions: 0,
+            appended: 0,
+            durable: 0,
+            pending: VecDeque::new(),
+            effects: VecDeque::new(),
+            is_over: false,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, now: Timestamp, event: Event) {
+        if self.is_over {
+            return;
+        }
+        match event {
+            Event::Begin => self.begin(now),
+            Event::Crawled(planned) => {
+                self.planned += 1;
+                self.planned_entries += u64::from(planned.entries.count);
+                let task = TaskId(self.planned);
+                self.append(Record::Planned { task, planned }, OnceDurable::Dispatch(task));
+            }
+            Event::WalkFound(finding) => {
+                self.walk_findings += 1;
+                self.append(Record::WalkFinding(finding), OnceDurable::Nothing);
+            }
+            Event::CrawlEnded(totals) => self.close_toc(totals),
+            Event::CrawlFailed(failure) => {
+                self.is_crawling = false;
+                self.stop_early(now, Ending::Unable(failure));
+            }
+            Event::Durable { through } => self.settle_through(through),
+            Event::Reported(report) => self.hear(now, &report),
+            Event::Delivered { task, attempt, worker, body, receipt, findings } => {
+                self.take_result(now, (task, attempt), worker, *body, receipt, findings);
+            }
+            Event::NotSent { task } => self.book.take_back(task),
+            Event::Interrupted => self.interrupt(now),
+            Event::TimedOut => {}
+        }
+        self.advance(now);
+    }
+
+    /// Says what to do next; `None` when there is nothing more to do for now.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Names the next moment at which something is due.
+    pub fn poll_timeout(&self) -> Option<(Timestamp, Wait)> {
+        if self.is_over {
+            return None;
+        }
+        let publication =
+            Some((self.published.after(self.settings.publish_every), Wait::Publication));
+        let waited = match self.phase {
+            Phase::Initialized => {
+                Some((self.entered.after(self.settings.worker_wait), Wait::Workers))
+            }
+            Phase::Write | Phase::Validate if self.stop.is_some() => {
+                Some((self.entered.after(self.settings.drain_max), Wait::Drain))
+            }
+            Phase::Write | Phase::Validate => self
+                .book
+                .next_sweep(self.settings.sweep_after)
+                .map(|due| (due, Wait::Sweep)),
+            Phase::ErrorReport | Phase::Shutdown => {
+                Some((self.entered.after(self.settings.farewell_max), Wait::Farewell))
+            }
+        };
+        publication.into_iter().chain(waited).min()
+    }
+
+    /// Shows how the run stands.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing {
+            phase: self.phase,
+            toc: self.toc.as_ref().map(|(totals, _)| totals),
+            planned_entries: self.planned_entries,
+            write: &self.write,
+            validate: &self.validate,
+            fleet: &self.fleet,
+            out: self.book.out(),
+            is_stopping: self.stop.is_some(),
+        }
+    }
+
+    /// Whether workers have less than they can take, so that even a small batch helps.
+    pub fn is_hungry(&self) -> bool {
+        self.phase == Phase::Write && self.book.waiting() == 0 && self.book.out() < 4
+    }
+
+    /// Whether the crawl is as far ahead of the workers as it may be.
+    pub fn has_room(&self) -> bool {
+        // Unsent batches rest in the ledger; what is bounded here is only what waits to become durable.
+        self.pending.len() < 256
+    }
+
+    fn begin(&mut self, now: Timestamp) {
+        self.entered = now;
+        let record = Record::EpochBegun { epoch: self.epoch, at: now };
+        self.append(record, OnceDurable::Nothing);
+        self.publish(now);
+    }
+
+    fn close_toc(&mut self, totals: WalkTotals) {
+        self.is_crawling = false;
+        // A crawl that was told to stop has not seen everything: its TOC stays open, and a resumed run lists again.
+        if self.stop.is_some() {
+            return;
+        }
+        self.toc = Some((totals, self.planned));
+        let record = Record::TocClosed { totals, tasks: self.planned };
+        self.append(record, OnceDurable::Nothing);
+    }
+
+    fn hear(&mut self, now: Timestamp, report: &crate::wire::WorkerReport) {
+        if report.run != self.run || !self.fleet.hear(report, now) {
+            return;
+        }
+        for task in &report.holding {
+            self.book.hear(*task, now);
+        }
+    }
+
+    fn interrupt(&mut self, now: Timestamp) {
+        self.interruptions += 1;
+        self.stop_early(now, Ending::Interrupted);
+        if self.interruptions > 1 {
+            self.book.abandon();
+        }
+    }
+
+    /// Stops the run before its end: takes back what nobody holds, and waits for what workers hold.
+    pub(super) fn stop_early(&mut self, now: Timestamp, ending: Ending) {
+        if self.stop.is_some() || self.phase == Phase::Shutdown {
+            return;
+        }
+        self.stop = Some(ending);
+        if self.is_crawling {
+            self.effects.push_back(Effect::StopCrawl);
+        }
+        self.effects.push_back(Effect::PurgeTasks);
+        self.book.withdraw();
+        self.entered = now;
+        self.publish(now);
+    }
+
+    /// Does whatever the state now allows. Called after every event.
+    fn advance(&mut self, now: Timestamp) {
+        match self.phase {
+            Phase::Initialized => self.advance_initialized(now),
+            Phase::Write => self.advance_write(now),
+            Phase::Validate => self.advance_validate(now),
+            Phase::ErrorReport => {
+                if self.has_farewell(now, |state| state == WorkerState::ErrorReport) {
+                    self.enter(now, Phase::Shutdown);
+                }
+            }
+            Phase::Shutdown => {
+                let is_alone = self.fleet.alive(now, self.silence_max()) == 0;
+                let is_late = now >= self.entered.after(self.settings.farewell_max);
+                if (is_alone || is_late) && self.pending.is_empty() {
+                    self.end();
+                }
+            }
+        }
+        if !self.is_over && now >= self.published.after(self.settings.publish_every) {
+            self.publish(now);
+        }
+    }
+
+    fn advance_initialized(&mut self, now: Timestamp) {
+        if self.stop.is_some() {
+            self.enter(now, Phase::Shutdown);
+            return;
+        }
+        let alive = self.fleet.alive(now, self.silence_max());
+        let is_late = now >= self.entered.after(self.settings.worker_wait);
+        if alive >= self.settings.workers_expected || is_late && alive >= self.settings.workers_min {
+            if self.is_written && self.book.is_empty() {
+                self.enter_validate(now);
+            } else {
+                self.enter_write(now);
+            }
+        } else if is_late {
+            let (wanted, waited) =
+                (self.settings.workers_min, self.settings.worker_wait.as_secs());
+            let message = format!("{alive} of {wanted} workers came within {waited} s");
+            let failure = Failure::new(Class::WorkerFault, message, 1);
+            self.stop_early(now, Ending::Unable(failure));
+            self.enter(now, Phase::Shutdown);
+        }
+    }
+
+    fn enter_write(&mut self, now: Timestamp) {
+        self.enter(now, Phase::Write);
+        if self.toc.is_none() {
+            self.is_crawling = true;
+            self.effects.push_back(Effect::StartCrawl);
+        }
+    }
+
+    fn advance_write(&mut self, now: Timestamp) {
+        if self.stop.is_none() {
+            self.dispatch(now, Pass::Write);
+            let is_complete = self.toc.is_some() && self.book.is_empty() && self.pending.is_empty();
+            if !is_complete {
+                return;
+            }
+            self.enter_validate(now);
+        } else {
+            self.advance_stop(now);
+        }
+    }
+
+    fn enter_validate(&mut self, now: Timestamp) {
+        if self.run_settings.validate.is_none() {
+            self.finish(now);
+            return;
+        }
+        self.book = Book::new(self.unvalidated());
+        self.enter(now, Phase::Validate);
+        self.advance_validate(now);
+    }
+
+    /// Batches left to validate: in a fresh run all of which something was written, in a resumed one those that the
+    /// ledger named and those that were written since.
+    fn unvalidated(&mut self) -> Vec<TaskId> {
+        if self.is_fresh() {
+            return (1..=self.planned).map(TaskId).filter(|task| !self.barren.contains(task)).collect();
+        }
+        let mut tasks = std::mem::take(&mut self.unvalidated);
+        tasks.sort_unstable();
+        tasks.dedup();
+        tasks
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.epoch.0 == 1
+    }
+
+    fn advance_validate(&mut self, now: Timestamp) {
+        if self.stop.is_some() {
+            self.advance_stop(now);
+            return;
+        }
+        self.dispatch(now, Pass::Validate);
+        if self.book.is_empty() && self.pending.is_empty() {
+            self.finish(now);
+        }
+    }
+
+    /// Waits for what workers hold, then leaves.
+    fn advance_stop(&mut self, now: Timestamp) {
+        let is_late = now >= self.entered.after(self.settings.drain_max);
+        if is_late || self.interruptions > 1 {
+            self.book.abandon();
+        }
+        if self.book.is_empty() && self.pending.is_empty() && !self.is_crawling {
+            self.enter(now, Phase::Shutdown);
+        }
+    }
+
+    fn finish(&mut self, now: Timestamp) {
+        let has_errors =
+            self.write.failed + self.validate.unsound() + self.walk_findings > 0;
+        self.enter(now, if has_errors { Phase::ErrorReport } else { Phase::Shutdown });
+    }
+
+    fn dispatch(&mut self, now: Timestamp, pass: Pass) {
+        self.book.sweep(now, self.settings.sweep_after);
+        while let Some((task, attempt)) = self.book.hand_out(now, self.settings.window) {
+            self.effects.push_back(Effect::Send { pass, task, attempt });
+        }
+    }
+
+    fn has_farewell(&self, now: Timestamp, test: impl Fn(WorkerState) -> bool) -> bool {
+        let document = (self.epoch.0, self.revision);
+        let patience = self.silence_max();
+        now >= self.entered.after(self.settings.farewell_max)
+            || self.fleet.all(now, patience, document, test)
+    }
+
+    /// The transition table of the seed: which phase may follow which.
+    fn enter(&mut self, now: Timestamp, phase: Phase) {
+        match (self.phase, phase) {
+            (Phase::Initialized, Phase::Write | Phase::Validate | Phase::ErrorReport | Phase::Shutdown)
+            | (Phase::Write, Phase::Validate | Phase::ErrorReport | Phase::Shutdown)
+            | (Phase::Validate, Phase::ErrorReport | Phase::Shutdown)
+            | (Phase::ErrorReport, Phase::Shutdown) => {}
+            (from, to) => panic!("no run goes from {} to {}", from.as_str(), to.as_str()),
+        }
+        self.phase = phase;
+        self.entered = now;
+        // A run that stops before its end stays in the phase in which it will be resumed.
+        if self.stop.is_none() {
+            self.append(Record::PhaseEntered { phase, at: now }, OnceDurable::Nothing);
+        }
+        self.publish(now);
+    }
+
+    fn end(&mut self) {
+        self.is_over = true;
+        self.effects.push_back(Effect::End(self.stop.clone().unwrap_or(Ending::Complete)));
+    }
+
+    pub(super) fn publish(&mut self, now: Timestamp) {
+        self.revision += 1;
+        self.published = now;
+        self.effects.push_back(Effect::Publish(RunDocument {
+            run: self.run.clone(),
+            epoch: self.epoch,
+            revision: self.revision,
+            phase: self.phase,
+            is_draining: self.stop.is_some(),
+            settings: self.run_settings.clone(),
+            summary_every: self.settings.summary_every,
+        }));
+    }
+
+    pub(super) fn append(&mut self, record: Record, then: OnceDurable) {
+        self.appended += 1;
+        self.pending.push_back((self.appended, then));
+        self.effects.push_back(Effect::Append { number: self.appended, record });
+    }
+
+    fn settle_through(&mut self, through: u64) {
+        assert!(through <= self.appended, "the ledger named a record that was never appended");
+        self.durable = self.durable.max(through);
+        while self.pending.front().is_some_and(|(number, _)| *number <= self.durable) {
+            let (_, then) = self.pending.pop_front().expect("the front was just seen");
+            self.follow(then);
+        }
+    }
+
+    /// Adds a batch that was written in this epoch to those that will be validated.
+    pub(super) fn note_written(&mut self, task: TaskId) {
+        if !self.is_fresh() {
+            self.unvalidated.push(task);
+        }
+    }
+
+    fn silence_max(&self) -> Duration {
+        self.settings.summary_every * 4 + Duration::from_secs(2)
+    }
+
+    /// Compares the sums of the run.
+    pub fn reconciliation(&self) -> Reconciliation {
+        let is_validated = self.run_settings.validate.is_some() && self.stop.is_none();
+        let toc = self.toc.as_ref().map(|(totals, _)| totals);
+        Reconciliation::of(toc, self.planned_entries, &self.write, &self.validate, is_validated)
+    }
+
+    /// What each worker did, by results that count.
+    pub fn worker_tallies(&self) -> &BTreeMap<WorkerId, WorkerTally> {
+        &self.workers
+    }
+}

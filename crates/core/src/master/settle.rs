@@ -1,0 +1,90 @@
+//! What a worker's result changes.
+
+use super::machine::{Master, OnceDurable};
+use super::{Effect, Ending, Phase};
+use crate::id::{Attempt, TaskId, WorkerId};
+use crate::ledger::{Finding, Record};
+use crate::unit::Timestamp;
+use crate::wire::ResultBody;
+
+impl Master {
+    /// Takes a result: appends it if it is the first of its batch in this pass, else only lets its message go.
+    pub(super) fn take_result(
+        &mut self,
+        now: Timestamp,
+        (task, attempt): (TaskId, Attempt),
+        worker: WorkerId,
+        body: ResultBody,
+        receipt: u64,
+        findings: Vec<Finding>,
+    ) {
+        match body {
+            ResultBody::Written { tally, outcomes, .. } => {
+                if self.phase != Phase::Write || !self.book.settle(task) {
+                    self.effects.push_back(Effect::Acknowledge { receipt });
+                    return;
+                }
+                self.write.add(&tally);
+                let share = self.workers.entry(worker.clone()).or_default();
+                share.written += tally.written;
+                share.failed += tally.failed;
+                if tally.written == 0 {
+                    self.barren.insert(task);
+                } else {
+                    self.note_written(task);
+                }
+                let record = Record::WriteDone { task, attempt, worker, tally, outcomes, findings };
+                self.append(record, OnceDurable::Settled { task, receipt });
+                self.check_limit(now);
+            }
+            ResultBody::Validated { tally, .. } => {
+                if self.phase != Phase::Validate || !self.book.settle(task) {
+                    self.effects.push_back(Effect::Acknowledge { receipt });
+                    return;
+                }
+                self.validate.add(&tally);
+                let share = self.workers.entry(worker.clone()).or_default();
+                share.validated += tally.validated;
+                share.failed += tally.unsound();
+                let record = Record::ValidateDone { task, attempt, worker, tally, findings };
+                self.append(record, OnceDurable::Settled { task, receipt });
+                self.check_limit(now);
+            }
+            ResultBody::UploadBegun(mark) => {
+                self.append(Record::UploadBegun(mark), OnceDurable::Acknowledge(receipt));
+            }
+            ResultBody::UploadEnded(mark) => {
+                self.append(Record::UploadEnded(mark), OnceDurable::Acknowledge(receipt));
+            }
+            ResultBody::Unable { failure, .. } => {
+                self.effects.push_back(Effect::Acknowledge { receipt });
+                self.book.take_back(task);
+                self.stop_early(now, Ending::Unable(failure));
+            }
+        }
+    }
+
+    fn check_limit(&mut self, now: Timestamp) {
+        let failed = self.write.failed + self.validate.unsound();
+        if self.run_settings.stop.errors_max.is_some_and(|limit| failed > limit) {
+            self.stop_early(now, Ending::LimitReached);
+        }
+    }
+
+    /// Does what a durable record allows.
+    pub(super) fn follow(&mut self, then: OnceDurable) {
+        match then {
+            // A run that stops sends nothing more; the ledger keeps the batch for its resumption.
+            OnceDurable::Dispatch(task) if self.stop.is_none() => self.book.add(task),
+            OnceDurable::Dispatch(_) => {}
+            OnceDurable::Settled { task, receipt } => {
+                self.book.close(task);
+                self.effects.push_back(Effect::Acknowledge { receipt });
+            }
+            OnceDurable::Acknowledge(receipt) => {
+                self.effects.push_back(Effect::Acknowledge { receipt });
+            }
+            OnceDurable::Nothing => {}
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The machine itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{Effect, Event, TaskHead};
+use crate::id::{RunId, TaskId};
+use crate::master::Phase;
+use crate::task::Pass;
+use crate::unit::Timestamp;
+use crate::wire::{RunDocument, WorkerState};
+
+/// How a worker works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Most batches held at once. Default 8.
+    pub held_max: usize,
+    /// Waiting entries below which more batches are taken. Default 2,000: enough to keep every request slot busy
+    /// while the next batch is on its way.
+    pub backlog_low: u64,
+    /// How often the worker reports before it knows the master's wish. Default 1 s.
+    pub report_every: Duration,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { held_max: 8, backlog_low: 2000, report_every: Duration::from_secs(1) }
+    }
+}
+
+/// One worker of one run.
+///
+/// It receives what happened by [`Worker::handle`] and says what to do by [`Worker::poll_effect`], to be called until
+/// it returns `None` after each `handle`. [`Worker::poll_timeout`] names the next moment at which
+/// [`Event::TimedOut`] is due. Time is an argument and never goes back. A task is acknowledged only after
+/// [`Event::ResultSent`]; a task of another run or an older master is acknowledged at once, since nobody waits for it.
+#[derive(Debug)]
+pub struct Worker {
+    run: RunId,
+    settings: WorkerSettings,
+    state: WorkerState,
+    document: Option<RunDocument>,
+    held: BTreeMap<TaskId, Held>,
+    backlog: u64,
+    is_receiving: bool,
+    is_leaving: bool,
+    reported: Timestamp,
+    effects: VecDeque<Effect>,
+    is_over: bool,
+}
+
+/// A batch that this worker holds.
+#[derive(Debug)]
+struct Held {
+    pass: Pass,
+    delivery: u64,
+    extended: Timestamp,
+}
+
+impl Worker {
+    /// Makes a worker that knows its run and nothing else.
+    pub fn new(run: RunId, settings: WorkerSettings) -> Self {
+        Self {
+            run,
+            settings,
+            state: WorkerState::Initialized,
+            document: None,
+            held: BTreeMap::new(),
+            backlog: 0,
+            is_receiving: false,
+            is_leaving: false,
+            reported: Timestamp(0),
+            effects: VecDeque::new(),
+            is_over: false,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, now: Timestamp, event: Event) {
+        if self.is_over {
+            return;
+        }
+        match event {
+            Event::Begin => self.report(now),
+            Event::Document(document) => self.follow(*document),
+            Event::Received => self.is_receiving = false,
+            Event::Delivered { head, delivery } => self.take(now, head, delivery),
+            Event::Finished { task } => {
+                if self.held.contains_key(&task) {
+                    self.effects.push_back(Effect::SendResult { task });
+                }
+            }
+            Event::ResultSent { task } => {
+                if let Some(held) = self.held.remove(&task) {
+                    self.effects.push_back(Effect::Acknowledge { delivery: held.delivery });
+                }
+            }
+            Event::Backlog(entries) => self.backlog = entries,
+            Event::Leave => self.is_leaving = true,
+            Event::TimedOut => {}
+        }
+        self.advance(now);
+    }
+
+    /// Says what to do next; `None` when there is nothing more to do for now.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Names the next moment at which something is due.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.is_over {
+            return None;
+        }
+        let extension = self.held.values().map(|held| held.extended.after(self.extend_every())).min();
+        Some(self.reported.after(self.report_every())).into_iter().chain(extension).min()
+    }
+
+    /// The run document that the worker goes by.
+    pub fn document(&self) -> Option<&RunDocument> {
+        self.document.as_ref()
+    }
+
+    fn report_every(&self) -> Duration {
+        let wish = self.document.as_ref().map(|document| document.summary_every);
+        wish.unwrap_or(self.settings.report_every)
+    }
+
+    fn extend_every(&self) -> Duration {
+        let lease = self.document.as_ref().map(|document| document.settings.batch.lease);
+        lease.unwrap_or(Duration::from_secs(60)) / 3
+    }
+
+    /// Takes a document, unless it is of another run or older than the one at hand.
+    fn follow(&mut self, document: RunDocument) {
+        let age = |document: &RunDocument| (document.epoch, document.revision);
+        let is_news = self.document.as_ref().is_none_or(|known| age(&document) > age(known));
+        if document.run != self.run || !is_news {
+            return;
+        }
+        let is_change = self.document.as_ref().is_none_or(|known| {
+            (known.phase, known.is_draining, known.epoch)
+                != (document.phase, document.is_draining, document.epoch)
+        });
+        self.document = Some(document);
+        self.let_go_of_other_passes();
+        if is_change {
+            self.reported = Timestamp(0);
+        }
+    }
+
+    /// Stops work that the phase has no use for any more.
+    fn let_go_of_other_passes(&mut self) {
+        let pass = self.pass();
+        let stale: Vec<TaskId> = self
+            .held
+            .iter()
+            .filter(|(_, held)| Some(held.pass) != pass)
+            .map(|(task, _)| *task)
+            .collect();
+        for task in stale {
+            self.give_back(task);
+        }
+    }
+
+    fn give_back(&mut self, task: TaskId) {
+        if let Some(held) = self.held.remove(&task) {
+            self.effects.push_back(Effect::Abandon { task });
+            self.effects.push_back(Effect::Release { delivery: held.delivery });
+        }
+    }
+
+    /// The pass that the run is in.
+    fn pass(&self) -> Option<Pass> {
+        match self.document.as_ref()?.phase {
+            Phase::Write => Some(Pass::Write),
+            Phase::Validate => Some(Pass::Validate),
+            Phase::Initialized | Phase::ErrorReport | Phase::Shutdown => None,
+        }
+    }
+
+    fn take(&mut self, now: Timestamp, head: TaskHead, delivery: u64) {
+        let epoch = self.document.as_ref().map(|document| document.epoch);
+        if head.run != self.run || epoch.is_some_and(|epoch| head.epoch < epoch) {
+            self.effects.push_back(Effect::Acknowledge { delivery });
+            return;
+        }
+        if Some(head.pass) != self.pass() || self.is_leaving || self.is_draining() {
+            self.effects.push_back(Effect::Release { delivery });
+            return;
+        }
+        match self.held.get_mut(&head.task) {
+            // The queue lost patience with the first delivery: the second is the one to acknowledge.
+            Some(held) => held.delivery = delivery,
+            None => {
+                let held = Held { pass: head.pass, delivery, extended: now };
+                self.held.insert(head.task, held);
+                self.effects.push_back(Effect::Execute { task: head.task, delivery });
+            }
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.document.as_ref().is_some_and(|document| document.is_draining)
+    }
+
+    /// Does whatever the state now allows. Called after every event.
+    fn advance(&mut self, now: Timestamp) {
+        if self.is_leaving {
+            let held: Vec<TaskId> = self.held.keys().copied().collect();
+            for task in held {
+                self.give_back(task);
+            }
+        }
+        self.extend(now);
+        let state = self.next_state();
+        let is_change = state != self.state;
+        self.state = state;
+        if is_change || now >= self.reported.after(self.report_every()) {
+            self.report(now);
+        }
+        if state == WorkerState::Shutdown {
+            self.is_over = true;
+            self.effects.push_back(Effect::Exit);
+            return;
+        }
+        self.receive();
+    }
+
+    fn next_state(&self) -> WorkerState {
+        if self.is_leaving {
+            return WorkerState::Shutdown;
+        }
+        let Some(document) = &self.document else {
+            return WorkerState::Initialized;
+        };
+        match document.phase {
+            Phase::Initialized => WorkerState::Initialized,
+            Phase::Write if !self.held.is_empty() => WorkerState::Write,
+            Phase::Validate if !self.held.is_empty() => WorkerState::Validate,
+            Phase::Write | Phase::Validate => WorkerState::Idle,
+            Phase::ErrorReport => WorkerState::ErrorReport,
+            Phase::Shutdown => WorkerState::Shutdown,
+        }
+    }
+
+    fn extend(&mut self, now: Timestamp) {
+        let every = self.extend_every();
+        for held in self.held.values_mut() {
+            if now >= held.extended.after(every) {
+                held.extended = now;
+                self.effects.push_back(Effect::Extend { delivery: held.delivery });
+            }
+        }
+    }
+
+    fn receive(&mut self) {
+        let room = self.settings.held_max.saturating_sub(self.held.len());
+        let is_wanted = self.pass().is_some() && !self.is_draining();
+        if is_wanted && room > 0 && self.backlog < self.settings.backlog_low && !self.is_receiving {
+            self.is_receiving = true;
+            self.effects.push_back(Effect::Receive { count: room });
+        }
+    }
+
+    fn report(&mut self, now: Timestamp) {
+        self.reported = now;
+        let document =
+            self.document.as_ref().map_or((0, 0), |document| (document.epoch.0, document.revision));
+        let holding = self.held.keys().copied().collect();
+        self.effects.push_back(Effect::Report { state: self.state, document, holding });
+    }
+}
