@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::args::{Args, EtagKind};
 use crate::body::Body;
-use crate::checksum::{Declared, base64_of};
+use crate::checksum::{Declared, Kind, base64_of};
 use crate::fault::{self, Rule};
 use crate::head::Head;
 use crate::limit::Limit;
@@ -170,11 +170,10 @@ impl Service {
         };
         // Here the declared checksum is that of the object and not that of the body.
         for declared in &head.declared {
-            if let Some(is_good) = object_matches(&object, declared) {
-                self.tally.checked(declared.kind, is_good);
-                if !is_good {
-                    return bad_digest();
-                }
+            let is_good = object_matches(&object, declared);
+            self.tally.checked(declared.kind, is_good);
+            if is_good == Some(false) {
+                return bad_digest();
             }
         }
         if head.object_size.is_some_and(|size| size != object.size) {
@@ -193,9 +192,9 @@ impl Service {
     /// Compares the body with every checksum that came with it.
     fn check(&self, head: &Head, body: &Body) -> Result<(), Reply> {
         for declared in head.declared.iter().chain(&body.declared) {
-            let verdict = body.sum.matches(declared);
-            self.tally.checked(declared.kind, verdict != Some(false));
-            if verdict == Some(false) {
+            let is_good = body.sum.matches(declared);
+            self.tally.checked(declared.kind, is_good);
+            if is_good == Some(false) {
                 return Err(bad_digest());
             }
         }
@@ -283,7 +282,6 @@ fn decode_token(token: &str) -> Option<String> {
 }
 
 fn object_matches(object: &Object, declared: &Declared) -> Option<bool> {
-    use crate::checksum::Kind;
     match declared.kind {
         Kind::Crc64Nvme => Some(base64_of(&object.crc64.to_be_bytes()) == declared.value),
         Kind::Crc32 | Kind::Crc32c | Kind::Md5 | Kind::Other => None,

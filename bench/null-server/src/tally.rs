@@ -31,6 +31,7 @@ struct Counts {
     object_bytes: u64,
     body_bytes: u64,
     checked: BTreeMap<checksum::Kind, u64>,
+    trusted: BTreeMap<checksum::Kind, u64>,
     checksum_failures: u64,
     slow_downs: u64,
     faults: BTreeMap<fault::Kind, u64>,
@@ -58,8 +59,10 @@ pub(crate) struct Snapshot {
     object_bytes: u64,
     /// Decoded bytes of all accepted bodies of PUTs and parts.
     body_bytes: u64,
-    /// Bodies whose declared checksum was verified, by kind; `other` are taken on trust.
+    /// Declared checksums that were verified, by kind; one that failed is among them.
     checked: BTreeMap<&'static str, u64>,
+    /// Declared checksums that were taken on trust: SHA, and Content-MD5 without `--etag md5`.
+    trusted: BTreeMap<&'static str, u64>,
     checksum_failures: u64,
     /// 503s by `--rps-limit`.
     slow_downs: u64,
@@ -125,10 +128,12 @@ impl Tally {
         counts.object_bytes += bytes;
     }
 
-    pub(crate) fn checked(&self, kind: checksum::Kind, is_good: bool) {
+    /// A declared checksum and what became of it; `None` if it was taken on trust.
+    pub(crate) fn checked(&self, kind: checksum::Kind, is_good: Option<bool>) {
         let mut counts = self.lock();
-        *counts.checked.entry(kind).or_default() += 1;
-        counts.checksum_failures += u64::from(!is_good);
+        let by_kind = if is_good.is_some() { &mut counts.checked } else { &mut counts.trusted };
+        *by_kind.entry(kind).or_default() += 1;
+        counts.checksum_failures += u64::from(is_good == Some(false));
     }
 
     pub(crate) fn snapshot(&self, open_uploads: usize, remembered: Census) -> Snapshot {
@@ -143,6 +148,7 @@ impl Tally {
             object_bytes: counts.object_bytes,
             body_bytes: counts.body_bytes,
             checked: counts.checked.iter().map(|(key, n)| (key.name(), *n)).collect(),
+            trusted: counts.trusted.iter().map(|(key, n)| (key.name(), *n)).collect(),
             checksum_failures: counts.checksum_failures,
             slow_downs: counts.slow_downs,
             faults: counts.faults.iter().map(|(key, n)| (key.name(), *n)).collect(),
@@ -189,13 +195,16 @@ mod tests {
         tally.arrived(Operation::PutObject);
         tally.wrote_body(7);
         tally.wrote_object(7);
-        tally.checked(checksum::Kind::Crc64Nvme, false);
+        tally.checked(checksum::Kind::Crc64Nvme, Some(false));
+        tally.checked(checksum::Kind::Md5, None);
         tally.accepted(tally.started + Duration::from_millis(2_500));
         tally.slowed_down(tally.started);
 
         let json = serde_json::to_value(tally.snapshot(1, Census::default())).unwrap();
         assert_eq!(json["requests"]["PutObject"], 1);
         assert_eq!(json["object_bytes"], 7);
+        assert_eq!(json["checked"], serde_json::json!({ "crc64nvme": 1 }));
+        assert_eq!(json["trusted"], serde_json::json!({ "md5": 1 }));
         assert_eq!(json["checksum_failures"], 1);
         assert_eq!(json["per_second"], serde_json::json!([[0, 1], [0, 0], [1, 0]]));
         assert_eq!(json["open_uploads"], 1);
