@@ -2,18 +2,24 @@
 
 use bytes::Bytes;
 use s3bl_core::id::TaskId;
-use s3bl_core::ledger::{Finding, FindingPhase, Record, Recovered, RunHeader};
-use s3bl_core::toc::PackedEntries;
+use s3bl_core::ledger::{Finding, FindingPhase, PhaseVisit, Planned, Record, Recovered, RunHeader};
+use s3bl_core::path::RelPath;
+use s3bl_core::toc::{EntryKind, PackedEntries, WalkTotals};
 
-/// A durable, append-only memory of one run. Calls block; one thread owns it.
+/// A durable memory of one run. Calls block; one thread owns it.
+///
+/// A master that takes a run up again does so in this order: it reads [`Ledger::recover`]; if that names no closed
+/// TOC but batches, it appends [`Record::CrawlRestarted`], recovers once more, and lets every batch of the new crawl
+/// go through [`PlannedSet::sift`].
 pub trait Ledger: Send {
     /// Reads what the run is.
     fn header(&self) -> Result<RunHeader, LedgerError>;
 
     /// Appends records as one transaction: after `Ok`, they survive a loss of power.
     ///
-    /// A repeated or late result is harmless: of a batch's results in one pass the first stays, and a
-    /// repeated `Planned` of the same number replaces nothing.
+    /// A repeated or late record is harmless: of a batch's results in one pass the first stays, its findings come
+    /// with it, and a repeated `Planned` of the same number replaces nothing. A result of a void batch counts for
+    /// nothing. After an error nothing of `records` was appended.
     fn append(&mut self, records: &[Record]) -> Result<(), LedgerError>;
 
     /// Gathers what a master needs to go on.
@@ -25,15 +31,39 @@ pub trait Ledger: Send {
     /// Reads the outcomes of a batch in the pass WRITE, as the worker encoded them.
     fn write_outcomes(&self, task: TaskId) -> Result<Bytes, LedgerError>;
 
-    /// Visits the findings of entries that count as of now, in the order of phase, batch and index.
+    /// Visits the findings of entries that count as of now, in the order of phase, batch and index. Memory: one
+    /// finding.
     fn findings(
         &self,
         visit: &mut dyn FnMut(FindingRow) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError>;
 
-    /// Makes new batches of the entries that failed, mismatched, are missing or unknown, and takes them out of the
-    /// sums of their old batches, so that WRITE and VALIDATE can run over them again. Returns how many entries.
+    /// Reads when the run was in which phase, in the order of time.
+    fn phases(&self) -> Result<Vec<PhaseVisit>, LedgerError>;
+
+    /// Gathers what the batches of earlier crawls hold. Memory: constant but for an index of at most 8 MiB.
+    fn already_planned(&self) -> Result<Box<dyn PlannedSet>, LedgerError>;
+
+    /// Makes new batches of the entries that failed, mismatched, are missing or unknown, and takes them out of their
+    /// old batches and the sums of those, so that WRITE and VALIDATE can run over them again; the run is then in
+    /// WRITE. Returns how many entries.
+    ///
+    /// Entries that were skipped by policy stay as they are. So do findings of the walk: what could not be listed
+    /// has no entries to write again, and only a new run lists again.
     fn reopen_failed(&mut self) -> Result<u64, LedgerError>;
+}
+
+/// What earlier crawls of a run planned, as far as it stays. Asked by several threads of a crawl at once.
+pub trait PlannedSet: Send + Sync {
+    /// Whether a batch that stays holds the entry: one with this path that is a directory, or is none, alike.
+    fn contains(&self, path: &RelPath, kind: EntryKind) -> Result<bool, LedgerError>;
+
+    /// Takes the entries out of a batch that the set holds, and remembers their sums. `None` if nothing is left.
+    fn sift(&self, planned: Planned) -> Result<Option<Planned>, LedgerError>;
+
+    /// Gives the sums of the whole TOC, from those of a walk whose batches all went through
+    /// [`PlannedSet::sift`]: they are what [`Record::TocClosed`] must carry.
+    fn joined_totals(&self, walk: &WalkTotals) -> WalkTotals;
 }
 
 /// A finding with where it comes from.
@@ -53,6 +83,12 @@ pub enum LedgerError {
     /// There is none at that place.
     #[error("there is no ledger at `{path}`")]
     Absent {
+        /// The place.
+        path: String,
+    },
+    /// There is one already.
+    #[error("there is a ledger at `{path}` already")]
+    Exists {
         /// The place.
         path: String,
     },

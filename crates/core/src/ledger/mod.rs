@@ -4,9 +4,11 @@
 //! they are and what may be concluded from them.
 
 mod record;
+mod sift;
 mod tally;
 
 pub use record::{
-    Finding, FindingPhase, Planned, Record, Recovered, RunHeader, UploadMark, Verdict,
+    Finding, FindingPhase, PhaseVisit, Planned, Record, Recovered, RunHeader, UploadMark, Verdict,
 };
+pub use sift::{Sifted, joined_totals, sift};
 pub use tally::{Reconciliation, ValidateTally, WorkerTally, WriteTally};

@@ -1,13 +1,15 @@
 //! The records that a master appends, each before it acts on it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ValidateTally, WorkerTally, WriteTally};
+use super::{Reconciliation, ValidateTally, WorkerTally, WriteTally};
 use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use crate::master::Phase;
 use crate::path::RelPath;
 use crate::settings::RunSettings;
-use crate::task::{Failure, Pass};
+use crate::task::{Class, Failure, Pass};
 use crate::toc::{PackedEntries, WalkTotals};
 use crate::unit::Timestamp;
 
@@ -47,6 +49,9 @@ pub enum FindingPhase {
 }
 
 impl FindingPhase {
+    /// Every part, in the order of a run.
+    pub const ALL: [Self; 3] = [Self::Walk, Self::Write, Self::Validate];
+
     /// The name that reports and the ledger carry.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -105,6 +110,13 @@ impl Verdict {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Reads the name that reports and the ledger carry.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Skipped, Self::Failed, Self::Mismatched, Self::Missing, Self::Unknown]
+            .into_iter()
+            .find(|verdict| verdict.as_str() == name)
+    }
 }
 
 /// A multipart upload that is under way, so that a later process can abort it.
@@ -133,7 +145,12 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
-    /// The crawl of a resumed run starts over: what an unfinished crawl planned and nobody began is void.
+    /// The crawl of a resumed run starts over, because the walk before it did not come to its end.
+    ///
+    /// Batches with a result of the pass WRITE stay: that work is done. Batches without one are void and so are the
+    /// findings of that walk, since the new walk meets all of it again; a result that still comes for a void batch
+    /// counts for nothing, and its number is never given again. What the batches that stay hold must not be
+    /// planned a second time: see [`super::sift`].
     CrawlRestarted,
     /// The crawl closed a batch.
     Planned {
@@ -210,8 +227,32 @@ pub struct Recovered {
     pub validate: ValidateTally,
     /// Findings of the walk.
     pub walk_findings: u64,
-    /// What each worker did.
+    /// Findings of the walk by class.
+    pub walk_classes: BTreeMap<Class, u64>,
+    /// What each worker did, in the order of their names.
     pub workers: Vec<(WorkerId, WorkerTally)>,
     /// Multipart uploads that were begun and not ended.
     pub uploads: Vec<UploadMark>,
+}
+
+impl Recovered {
+    /// Compares the sums. `is_validated` is whether the pass VALIDATE came to its end.
+    pub fn reconciliation(&self, is_validated: bool) -> Reconciliation {
+        let toc = self.toc.as_ref().map(|(totals, _)| totals);
+        Reconciliation::of(toc, self.planned_entries, &self.write, &self.validate, is_validated)
+    }
+}
+
+/// One stay of a run in a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhaseVisit {
+    /// The master that led.
+    pub epoch: Epoch,
+    /// The phase.
+    pub phase: Phase,
+    /// When the run entered it.
+    pub from: Timestamp,
+    /// When it entered the next; of a master's last phase, the moment of its last record. The time between two
+    /// masters belongs to no phase.
+    pub until: Timestamp,
 }
