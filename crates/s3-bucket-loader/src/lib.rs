@@ -1,0 +1,3 @@
+//! The face of s3-bucket-loader: what people and scripts see.
+
+pub mod demo;
