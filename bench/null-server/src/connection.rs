@@ -137,7 +137,12 @@ impl Connection {
             if self.buffer.is_full() {
                 self.buffer.grow()?;
             }
-            if self.buffer.fill(&mut self.stream).await? == 0 {
+            let count = match self.buffer.fill(&mut self.stream).await {
+                // Most TLS clients leave without the farewell that rustls asks for.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+                read => read?,
+            };
+            if count == 0 {
                 let is_clean = self.buffer.bytes().is_empty();
                 return if is_clean { Ok(None) } else { Err(eof()) };
             }
