@@ -149,7 +149,9 @@ impl CredentialFailure {
             }
             CredentialsError::ProviderTimedOut(_) => (true, "the credential provider timed out"),
             // The enum is open to new kinds; waiting is the harmless reading of one.
-            _ => (true, "the credential provider failed"),
+            CredentialsError::ProviderError(_) | CredentialsError::Unhandled(_) | _ => {
+                (true, "the credential provider failed")
+            }
         };
         Self { is_temporary, message, source: Some(Arc::new(error)) }
     }

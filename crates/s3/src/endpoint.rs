@@ -68,11 +68,10 @@ impl Endpoint {
         if authority.as_str().contains('@') || uri.query().is_some() {
             return Err(EndpointError::Extra { host: host.to_owned() });
         }
-        let port = match (authority.port_u16(), authority.port().is_some()) {
-            (Some(0), _) => return Err(not_url()),
-            (Some(port), _) => port,
-            (None, true) => return Err(not_url()),
-            (None, false) => default_port(tls),
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => default_port(tls),
+            Some(rest) => rest[1..].parse().ok().filter(|&port| port > 0).ok_or_else(not_url)?,
+            None => return Err(not_url()),
         };
         let base_path = uri.path().trim_end_matches('/').to_owned();
         Ok(Self { tls, host: host.to_ascii_lowercase(), port, base_path })

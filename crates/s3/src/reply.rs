@@ -66,26 +66,26 @@ impl<'a> Reply<'a> {
             Ok(body) => body,
             Err(failure) => return Err(self.client.broken(self.about, failure)),
         };
-        if body.trim_ascii_start().starts_with(b"<") {
-            if let Some(refusal) = Refusal::parse(&body) {
-                return Err(self.refused(refusal));
-            }
+        if let Some(refusal) = Refusal::parse(&body) {
+            return Err(self.refused(refusal));
+        }
+        if starts_like_html(&body) && !self.is_s3() {
             return Err(self.not_s3());
         }
         Ok(self.release().await)
     }
 
-    /// Reads a document whose root is `root`, showing its elements to `visit`.
+    /// Reads a document whose root is one of `roots`, showing its elements to `visit`.
     pub(crate) async fn document(
         mut self,
-        root: &str,
+        roots: &[&str],
         visit: impl FnMut(&Step<'_>),
     ) -> Result<Read<'a>, Error> {
         let body = match self.collect(DOCUMENT_BYTES_MAX).await {
             Ok(body) => body,
             Err(failure) => return Err(self.client.broken(self.about, failure)),
         };
-        match xml::walk(&body, root, visit) {
+        match xml::walk(&body, roots, visit) {
             Ok(()) => Ok(self.release().await),
             Err(fault) => Err(self.faulty(&body, fault)),
         }
@@ -231,8 +231,10 @@ impl<'a> Reply<'a> {
         kind.is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
     }
 
+    /// Returns whether the reply carries an identifier as S3 services give one to each request.
     fn is_s3(&self) -> bool {
-        self.headers().contains_key("x-amz-request-id") || self.headers().contains_key("x-amz-id-2")
+        let names = ["x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"];
+        names.iter().any(|name| self.headers().contains_key(*name))
     }
 
     /// Reads the whole body, of at most `limit` bytes.
@@ -304,7 +306,7 @@ impl Refusal {
     /// Reads an `<Error>`; `None` if it is another document. What stands before a break is kept.
     fn parse(body: &[u8]) -> Option<Self> {
         let mut refusal = Self::default();
-        let walked = xml::walk(body, "Error", |step| {
+        let walked = xml::walk(body, &["Error"], |step| {
             let Step::Leave { depth: 1, name, text } = step else { return };
             let place = match *name {
                 "Code" => &mut refusal.code,

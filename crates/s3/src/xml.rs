@@ -34,10 +34,10 @@ pub(crate) enum Step<'a> {
     Leave { depth: usize, name: &'a str, text: &'a str },
 }
 
-/// Walks a document whose root must be `root`, in document order.
+/// Walks a document whose root must be one of `roots`, in document order.
 pub(crate) fn walk(
     document: &[u8],
-    root: &str,
+    roots: &[&str],
     mut visit: impl FnMut(&Step<'_>),
 ) -> Result<(), Fault> {
     let document = std::str::from_utf8(document).map_err(|_| Fault::NotUtf8)?.trim_start();
@@ -54,7 +54,7 @@ pub(crate) fn walk(
             Event::Start(start) => {
                 let name = start.local_name();
                 let name = name.as_ref();
-                enter(depth, has_root, name, root)?;
+                enter(depth, has_root, name, roots)?;
                 if depth > 0 {
                     visit(&Step::Enter { depth, name });
                 }
@@ -65,7 +65,7 @@ pub(crate) fn walk(
             Event::Empty(element) => {
                 let name = element.local_name();
                 let name = name.as_ref();
-                enter(depth, has_root, name, root)?;
+                enter(depth, has_root, name, roots)?;
                 has_root = true;
                 if depth > 0 {
                     visit(&Step::Enter { depth, name });
@@ -90,10 +90,10 @@ pub(crate) fn walk(
     }
 }
 
-fn enter(depth: usize, has_root: bool, name: &str, root: &str) -> Result<(), Fault> {
+fn enter(depth: usize, has_root: bool, name: &str, roots: &[&str]) -> Result<(), Fault> {
     match depth {
         0 if has_root => Err(Fault::Broken(None)),
-        0 if name != root => Err(Fault::OtherRoot(name.to_owned())),
+        0 if !roots.contains(&name) => Err(Fault::OtherRoot(name.to_owned())),
         DEPTH_MAX.. => Err(Fault::Broken(None)),
         _ => Ok(()),
     }
@@ -133,9 +133,9 @@ mod tests {
 
     fn leaves(document: &str) -> Result<Vec<(usize, String, String)>, Fault> {
         let mut found = Vec::new();
-        walk(document.as_bytes(), "R", |step| {
+        walk(document.as_bytes(), &["R"], |step| {
             if let Step::Leave { depth, name, text } = step {
-                found.push((depth, name.to_owned(), text.to_owned()));
+                found.push((*depth, (*name).to_owned(), (*text).to_owned()));
             }
         })?;
         Ok(found)
@@ -174,7 +174,7 @@ mod tests {
         assert!(matches!(leaves(""), Err(Fault::NotXml)));
         assert!(matches!(leaves("<R/><R/>"), Err(Fault::Broken(None))));
         assert!(matches!(leaves("<R>&custom;</R>"), Err(Fault::Broken(None))));
-        assert!(matches!(walk(b"<R>\xff</R>", "R", |_| ()), Err(Fault::NotUtf8)));
+        assert!(matches!(walk(b"<R>\xff</R>", &["R"], |_| ()), Err(Fault::NotUtf8)));
     }
 
     #[test]

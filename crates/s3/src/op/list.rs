@@ -106,7 +106,7 @@ impl Client {
     ) -> Result<ListObjectsV2Output, Error> {
         let mut page = Page::default();
         let about =
-            self.send(list).await?.document("ListBucketResult", |step| page.visit(&step)).await?;
+            self.send(list).await?.document(&["ListBucketResult"], |step| page.visit(step)).await?;
         page.finish(list).map_err(|fault| about.malformed(fault))
     }
 }

@@ -231,7 +231,7 @@ impl Client {
         let mut upload_id = String::new();
         let reply = self.send(create).await?;
         let read = reply
-            .document("InitiateMultipartUploadResult", |step| {
+            .document(&["InitiateMultipartUploadResult"], |step| {
                 if let Step::Leave { depth: 1, name: "UploadId", text } = step {
                     (*text).clone_into(&mut upload_id);
                 }
@@ -262,7 +262,7 @@ impl Client {
         let (mut etag, mut crc64nvme) = (String::new(), None);
         let reply = self.send(complete).await?;
         let read = reply
-            .document("CompleteMultipartUploadResult", |step| match step {
+            .document(&["CompleteMultipartUploadResult"], |step| match step {
                 Step::Leave { depth: 1, name: "ETag", text } => {
                     unquoted(text.trim()).clone_into(&mut etag);
                 }
