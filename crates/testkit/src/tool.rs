@@ -112,6 +112,9 @@ impl Tool {
         let mut command = Command::new(find(self.file_name())?);
         command.envs(server::aws_environment(endpoint_url));
         command.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").env("AWS_PAGER", "");
+        // Without it botocore expects `100 Continue` for an empty body too, which a server need not send, and then
+        // takes the next answer on that connection for this one's and waits for a minute.
+        command.env("BOTO_EXPERIMENTAL__NO_EMPTY_CONTINUE", "true");
         if self == Self::S5cmd {
             // It reads no variable for this.
             command.args(["--endpoint-url", endpoint_url]);
