@@ -1,1 +1,5 @@
 //! The workshops behind the doors: a file a vendor.
+
+pub mod control;
+pub mod ledger;
+pub mod queue;

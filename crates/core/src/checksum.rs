@@ -71,6 +71,22 @@ impl Md5Digest {
     }
 }
 
+/// Computes an [`Md5Digest`] over bytes that come in pieces.
+#[derive(Debug, Default)]
+pub struct Md5Hasher(md5::Md5);
+
+impl Md5Hasher {
+    /// Adds the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        md5::Digest::update(&mut self.0, bytes);
+    }
+
+    /// The digest of all pieces.
+    pub fn finish(self) -> Md5Digest {
+        Md5Digest(md5::Digest::finalize(self.0).into())
+    }
+}
+
 /// The entity tag that a store gave an object: compared for equality, predicted only where it is an MD5.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ETag {

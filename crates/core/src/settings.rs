@@ -11,6 +11,8 @@ use crate::unit::{ByteCount, FileTime, Rate};
 /// Everything that a run was asked to do; kept in its ledger, so that `resume` needs no flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
+    /// Whether objects are written, or only checked.
+    pub mode: Mode,
     /// Where the files are.
     pub source: SourceLocation,
     /// Where they go.
@@ -25,6 +27,17 @@ pub struct RunSettings {
     pub batch: BatchSettings,
     /// When to give up.
     pub stop: StopSettings,
+}
+
+/// Whether objects are written, or only checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Mode {
+    /// Every entry is written, then checked.
+    #[default]
+    Load,
+    /// Another tool wrote the objects: the pass WRITE takes every entry that has a key as written, without a word to the
+    /// store, and the pass VALIDATE checks it.
+    ValidateOnly,
 }
 
 /// Where files come from.

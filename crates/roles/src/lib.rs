@@ -1,1 +1,10 @@
 //! The drivers of master and worker: they run the machines of core through the doors of port.
+//!
+//! No decision is made here that core could make, and no vendor is named. `master` and `worker` are the roles,
+//! `pacing` holds what both sides of a store share, `view` is what faces look at.
+
+mod clock;
+pub mod master;
+pub mod pacing;
+pub mod view;
+pub mod worker;

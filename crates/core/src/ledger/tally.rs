@@ -190,9 +190,8 @@ mod tests {
         let write = WriteTally { entries: 3, written: 3, ..WriteTally::default() };
         let mut validate = ValidateTally { written: 3, validated: 3, ..ValidateTally::default() };
         validate.evidence.insert(Evidence::List, 3);
-        let of = |validate: &ValidateTally| {
-            Reconciliation::of(Some(&totals), 3, &write, validate, true)
-        };
+        let of =
+            |validate: &ValidateTally| Reconciliation::of(Some(&totals), 3, &write, validate, true);
         assert_eq!(of(&validate), Reconciliation { pending: 0, holds: true });
         validate.written = 2;
         assert!(!of(&validate).holds);

@@ -219,6 +219,11 @@ impl Master {
         publication.into_iter().chain(waited).min()
     }
 
+    /// Which master of the run this is.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Shows how the run stands.
     pub fn standing(&self) -> Standing<'_> {
         Standing {

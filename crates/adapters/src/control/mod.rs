@@ -1,0 +1,3 @@
+//! Control channels: `inproc` within one process.
+
+pub mod inproc;

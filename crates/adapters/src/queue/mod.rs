@@ -1,0 +1,3 @@
+//! Queues: `inproc` within one process.
+
+pub mod inproc;

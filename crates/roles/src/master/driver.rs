@@ -1,0 +1,383 @@
+//! The loop: what happened goes into the machine, what it says is done, in the order in which it says it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use s3bl_core::id::{TaskId, WorkerId};
+use s3bl_core::ledger::{Finding, FindingPhase, Reconciliation, Recovered, RunHeader, WorkerTally};
+use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings};
+use s3bl_core::task::{Class, Failure, Pass};
+use s3bl_core::wire::{ResultBody, ResultMessage, TaskMessage, WireFinding, encode};
+use s3bl_port::control::MasterControl;
+use s3bl_port::ledger::{Ledger, LedgerError};
+use s3bl_port::queue::{Queue, Receipt};
+use s3bl_port::source::{CrawlPlan, Source};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::crawl::{self, CrawlMessage, CrawlSwitches};
+use super::keeper::{Gone, Keeper, Rested};
+use super::pump::{self, Incoming};
+use crate::clock::Clock;
+use crate::view::{Base, RunView};
+
+/// The doors that a master needs.
+pub struct MasterDoors {
+    /// Where the files are.
+    pub source: Arc<dyn Source>,
+    /// The batches, towards the workers.
+    pub tasks: Arc<dyn Queue>,
+    /// The results, from the workers.
+    pub results: Arc<dyn Queue>,
+    /// The run document and the reports.
+    pub control: Arc<dyn MasterControl>,
+    /// The ledger, with its header written.
+    pub ledger: Box<dyn Ledger>,
+}
+
+/// A master that leads one run.
+pub struct MasterRole {
+    doors: MasterDoors,
+    settings: MasterSettings,
+    crawl_threads: usize,
+    view: Arc<RunView>,
+    interrupts: mpsc::Receiver<()>,
+}
+
+/// What is left when a run is over.
+pub struct MasterOutcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// Whether its sums hold.
+    pub reconciliation: Reconciliation,
+    /// What each worker did.
+    pub workers: Vec<(WorkerId, WorkerTally)>,
+    /// The ledger.
+    pub ledger: Box<dyn Ledger>,
+}
+
+/// Why a master cannot go on. What it did so far is in its ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterError {
+    /// The ledger cannot be read or written.
+    #[error("the run stops, because it cannot keep its ledger")]
+    Ledger(#[from] LedgerError),
+    /// The system gave no thread.
+    #[error("the system gives no thread for the {what}")]
+    Thread {
+        /// What the thread was for.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl MasterRole {
+    /// Makes a master of the run that the ledger holds. `interrupts` says each time that a person asks it to stop.
+    pub fn new(
+        doors: MasterDoors,
+        settings: MasterSettings,
+        crawl_threads: usize,
+        view: Arc<RunView>,
+        interrupts: mpsc::Receiver<()>,
+    ) -> Self {
+        Self { doors, settings, crawl_threads, view, interrupts }
+    }
+
+    /// Leads the run to its end.
+    pub async fn run(self) -> Result<MasterOutcome, MasterError> {
+        let Self { doors, settings, crawl_threads, view, mut interrupts } = self;
+        let MasterDoors { source, tasks, results, control, mut ledger } = doors;
+        let header = ledger.header()?;
+        let recovered = recover(ledger.as_mut())?;
+        let base =
+            Base { write: recovered.write.clone(), validate: recovered.validate.clone() };
+        let keeper = Keeper::start(ledger)
+            .map_err(|source| MasterError::Thread { what: "ledger", source })?;
+        let (pumps, mut incoming) = pump::start(Arc::clone(&control), Arc::clone(&results));
+        let machine =
+            Master::new(header.run.clone(), header.settings.clone(), settings, recovered);
+        let mut driver = Driver {
+            header,
+            clock: Clock::start(),
+            machine,
+            source,
+            tasks,
+            results,
+            control,
+            keeper,
+            crawl_threads,
+            crawl: None,
+            switches: Arc::default(),
+            view,
+            base,
+            receipts: BTreeMap::new(),
+            last_receipt: 0,
+            ending: None,
+        };
+        let ended = driver.drive(&mut incoming, &mut interrupts).await;
+        drop(pumps);
+        driver.switches.is_stopped.store(true, Ordering::Relaxed);
+        driver.crawl = None;
+        let ledger = driver.keeper.close().await?;
+        let ending = ended?;
+        Ok(MasterOutcome {
+            ending,
+            reconciliation: driver.machine.reconciliation(),
+            workers: driver.machine.worker_tallies().iter().map(|(id, t)| (id.clone(), *t)).collect(),
+            ledger,
+        })
+    }
+}
+
+/// Reads how far the run was. A crawl that never came to its end starts over.
+fn recover(ledger: &mut dyn Ledger) -> Result<Recovered, LedgerError> {
+    let recovered = ledger.recover()?;
+    if recovered.toc.is_some() || recovered.planned == 0 {
+        return Ok(recovered);
+    }
+    ledger.append(&[s3bl_core::ledger::Record::CrawlRestarted])?;
+    ledger.recover()
+}
+
+struct Driver {
+    header: RunHeader,
+    clock: Clock,
+    machine: Master,
+    source: Arc<dyn Source>,
+    tasks: Arc<dyn Queue>,
+    results: Arc<dyn Queue>,
+    control: Arc<dyn MasterControl>,
+    keeper: Keeper,
+    crawl_threads: usize,
+    crawl: Option<mpsc::Receiver<CrawlMessage>>,
+    switches: Arc<CrawlSwitches>,
+    view: Arc<RunView>,
+    base: Base,
+    receipts: BTreeMap<u64, Receipt>,
+    last_receipt: u64,
+    ending: Option<Ending>,
+}
+
+impl Driver {
+    async fn drive(
+        &mut self,
+        incoming: &mut mpsc::Receiver<Incoming>,
+        interrupts: &mut mpsc::Receiver<()>,
+    ) -> Result<Ending, MasterError> {
+        self.feed(Event::Begin);
+        loop {
+            self.act().await?;
+            if let Some(ending) = self.ending.take() {
+                return Ok(ending);
+            }
+            let event = self.next_event(incoming, interrupts).await?;
+            self.feed(event);
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let phase = self.machine.standing().phase;
+        self.machine.handle(self.clock.now(), event);
+        let standing = self.machine.standing();
+        if standing.phase != phase {
+            tracing::info!(phase = standing.phase.as_str(), "the run enters a phase");
+        }
+        self.view.update(&standing, &self.base);
+        self.switches.is_hungry.store(self.machine.is_hungry(), Ordering::Relaxed);
+    }
+
+    async fn next_event(
+        &mut self,
+        incoming: &mut mpsc::Receiver<Incoming>,
+        interrupts: &mut mpsc::Receiver<()>,
+    ) -> Result<Event, MasterError> {
+        let due = self.machine.poll_timeout().map(|(due, _)| self.clock.instant_of(due));
+        let due = due.unwrap_or_else(tokio::time::Instant::now);
+        let has_room = self.machine.has_room();
+        let event = tokio::select! {
+            biased;
+            Some(()) = interrupts.recv() => Event::Interrupted,
+            durable = self.keeper.durable() => match durable {
+                Ok(through) => Event::Durable { through },
+                Err(Gone) => return Err(self.ledger_gone()),
+            },
+            Some(incoming) = incoming.recv() => match incoming {
+                Incoming::Report(report) => Event::Reported(report),
+                Incoming::Result { message, receipt } => self.delivered(*message, receipt).await?,
+            },
+            message = next_crawl_message(&mut self.crawl), if has_room => self.crawled(message),
+            () = sleep_until(due) => Event::TimedOut,
+        };
+        Ok(event)
+    }
+
+    /// The keeper's thread ended; [`Keeper::close`] has the reason, so this one is never shown.
+    fn ledger_gone(&self) -> MasterError {
+        MasterError::Ledger(LedgerError::Damaged { what: "the ledger's thread has ended".to_owned() })
+    }
+
+    fn crawled(&mut self, message: Option<CrawlMessage>) -> Event {
+        match message {
+            Some(CrawlMessage::Batch(planned)) => Event::Crawled(planned),
+            Some(CrawlMessage::Finding(finding)) => Event::WalkFound(finding),
+            Some(CrawlMessage::Ended(ended)) => {
+                self.crawl = None;
+                match ended {
+                    Ok(totals) => Event::CrawlEnded(totals),
+                    Err(failure) => Event::CrawlFailed(failure),
+                }
+            }
+            None => {
+                self.crawl = None;
+                let message = "the walk broke down before its end; see the log";
+                Event::CrawlFailed(Failure::new(Class::WorkerFault, message, 1))
+            }
+        }
+    }
+
+    async fn delivered(
+        &mut self,
+        message: ResultMessage,
+        receipt: Receipt,
+    ) -> Result<Event, MasterError> {
+        self.last_receipt += 1;
+        let number = self.last_receipt;
+        self.receipts.insert(number, receipt);
+        let ResultMessage { run, task, attempt, worker, body } = message;
+        if run != self.header.run {
+            tracing::warn!(%run, "a result of another run is refused");
+            self.acknowledge(number).await;
+            return Ok(Event::TimedOut);
+        }
+        let (wire_findings, phase): (&[WireFinding], _) = match &body {
+            ResultBody::Written { findings, .. } => (findings, FindingPhase::Write),
+            ResultBody::Validated { findings, .. } => (findings, FindingPhase::Validate),
+            ResultBody::UploadBegun(_) | ResultBody::UploadEnded(_) | ResultBody::Unable { .. } => {
+                (&[], FindingPhase::Write)
+            }
+        };
+        let findings = self.name_findings(task, wire_findings).await?;
+        for finding in &findings {
+            tracing::debug!(
+                phase = phase.as_str(),
+                class = finding.failure.class.as_str(),
+                path = %finding.path,
+                message = finding.failure.message,
+                "an entry did not come out well"
+            );
+        }
+        let body = Box::new(body);
+        Ok(Event::Delivered { task, attempt, worker, body, receipt: number, findings })
+    }
+
+    /// Looks up the paths of findings, which workers name by their place in the batch.
+    async fn name_findings(
+        &mut self,
+        task: TaskId,
+        wire: &[WireFinding],
+    ) -> Result<Vec<Finding>, MasterError> {
+        if wire.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rested = self.load(Pass::Write, task).await?;
+        let entries = rested.entries.unpack().map_err(|error| {
+            LedgerError::Damaged { what: format!("batch {task}: {error}") }
+        })?;
+        let name = |wire: &WireFinding| {
+            let entry = entries.get(wire.index as usize)?;
+            Some(Finding {
+                index: wire.index,
+                path: entry.path.clone(),
+                failure: wire.failure.clone(),
+                verdict: wire.verdict,
+            })
+        };
+        Ok(wire.iter().filter_map(name).collect())
+    }
+
+    async fn load(&mut self, pass: Pass, task: TaskId) -> Result<Rested, MasterError> {
+        match self.keeper.load(pass, task).await {
+            Ok(rested) => Ok(rested?),
+            Err(Gone) => Err(self.ledger_gone()),
+        }
+    }
+
+    /// Does everything that the machine says.
+    async fn act(&mut self) -> Result<(), MasterError> {
+        while let Some(effect) = self.machine.poll_effect() {
+            match effect {
+                Effect::Publish(document) => {
+                    if let Err(error) = self.control.publish(encode(&document)).await {
+                        tracing::warn!(%error, "the run document cannot be published; it is said again");
+                    }
+                }
+                Effect::StartCrawl => self.start_crawl()?,
+                Effect::StopCrawl => self.switches.is_stopped.store(true, Ordering::Relaxed),
+                Effect::Append { number, record } => {
+                    if self.keeper.append(number, record).await.is_err() {
+                        return Err(self.ledger_gone());
+                    }
+                }
+                Effect::Send { pass, task, attempt } => {
+                    let rested = self.load(pass, task).await?;
+                    let message = TaskMessage {
+                        run: self.header.run.clone(),
+                        epoch: self.machine.epoch(),
+                        pass,
+                        task,
+                        attempt,
+                        entries: rested.entries,
+                        outcomes: rested.outcomes,
+                    };
+                    if let Err(error) = self.tasks.send(encode(&message)).await {
+                        tracing::warn!(%error, %task, "a batch cannot be sent; it is sent again");
+                        self.feed(Event::NotSent { task });
+                    }
+                }
+                Effect::Acknowledge { receipt } => self.acknowledge(receipt).await,
+                Effect::PurgeTasks => {
+                    if let Err(error) = self.tasks.purge().await {
+                        tracing::warn!(%error, "waiting batches cannot be withdrawn");
+                    }
+                }
+                Effect::End(ending) => self.ending = Some(ending),
+            }
+        }
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self, number: u64) {
+        let Some(receipt) = self.receipts.remove(&number) else {
+            return;
+        };
+        if let Err(error) = self.results.acknowledge(&receipt).await {
+            tracing::warn!(%error, "a result cannot be acknowledged; it comes again and is not counted");
+        }
+    }
+
+    fn start_crawl(&mut self) -> Result<(), MasterError> {
+        let plan = CrawlPlan {
+            selection: self.header.settings.select.clone(),
+            batch: self.header.settings.batch,
+            threads: self.crawl_threads,
+        };
+        let source = Arc::clone(&self.source);
+        let switches = Arc::clone(&self.switches);
+        let messages = crawl::start(source, plan, switches, Arc::clone(&self.view))
+            .map_err(|source| MasterError::Thread { what: "crawl", source })?;
+        self.crawl = Some(messages);
+        Ok(())
+    }
+}
+
+async fn next_crawl_message(
+    crawl: &mut Option<mpsc::Receiver<CrawlMessage>>,
+) -> Option<CrawlMessage> {
+    match crawl {
+        Some(messages) => messages.recv().await,
+        None => std::future::pending().await,
+    }
+}

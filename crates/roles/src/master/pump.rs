@@ -1,0 +1,107 @@
+//! Tasks that listen to the queues, so that the driver's loop never loses a message by looking elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use s3bl_core::wire::{ResultMessage, WorkerReport, decode};
+use s3bl_port::control::MasterControl;
+use s3bl_port::queue::{Delivery, Queue, Receipt};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Messages that wait for the driver before the pumps wait too.
+const CHANNEL_MAX: usize = 64;
+/// How long one receive waits: the longest that SQS allows.
+const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// Messages of one receive: the most that SQS gives.
+const RECEIVE_COUNT: usize = 10;
+/// Pause after a receive that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Something that came in.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Report(WorkerReport),
+    Result { message: Box<ResultMessage>, receipt: Receipt },
+}
+
+/// Starts the pumps; they end when the set is dropped.
+pub(super) fn start(
+    control: Arc<dyn MasterControl>,
+    results: Arc<dyn Queue>,
+) -> (JoinSet<()>, mpsc::Receiver<Incoming>) {
+    let (sender, receiver) = mpsc::channel(CHANNEL_MAX);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(pump_reports(control, sender.clone()));
+    tasks.spawn(pump_results(results, sender));
+    (tasks, receiver)
+}
+
+async fn pump_reports(control: Arc<dyn MasterControl>, sender: mpsc::Sender<Incoming>) {
+    loop {
+        match control.receive(RECEIVE_WAIT).await {
+            Ok(reports) => {
+                for report in reports {
+                    if forward_report(&report, &sender).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "workers' reports cannot be received; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn forward_report(bytes: &Bytes, sender: &mpsc::Sender<Incoming>) -> Result<(), ()> {
+    match decode::<WorkerReport>(bytes) {
+        Ok(report) => sender.send(Incoming::Report(report)).await.map_err(|_| ()),
+        Err(error) => {
+            tracing::warn!(%error, "a worker's report is refused");
+            Ok(())
+        }
+    }
+}
+
+async fn pump_results(results: Arc<dyn Queue>, sender: mpsc::Sender<Incoming>) {
+    loop {
+        match results.receive(RECEIVE_COUNT, RECEIVE_WAIT).await {
+            Ok(deliveries) => {
+                for delivery in deliveries {
+                    if forward_result(&results, delivery, &sender).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "results cannot be received; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn forward_result(
+    results: &Arc<dyn Queue>,
+    delivery: Delivery,
+    sender: &mpsc::Sender<Incoming>,
+) -> Result<(), ()> {
+    let Delivery { body, receipt } = delivery;
+    match decode::<ResultMessage>(&body) {
+        Ok(message) => {
+            let message = Box::new(message);
+            sender.send(Incoming::Result { message, receipt }).await.map_err(|_| ())
+        }
+        Err(error) => {
+            // The sweep sends its batch again, so nothing is lost with a message that nobody can read.
+            tracing::warn!(%error, "a result is refused");
+            if let Err(error) = results.acknowledge(&receipt).await {
+                tracing::warn!(%error, "a refused result cannot be removed");
+            }
+            Ok(())
+        }
+    }
+}

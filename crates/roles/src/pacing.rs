@@ -1,0 +1,152 @@
+//! How requests to one store are paced: one search for all lanes, one gate for each.
+//!
+//! The search ([`Throttle`]) is shared, because there is one store. The gates are not, so that a request that ends
+//! wakes its neighbour on the same thread and never one on another.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use s3bl_core::throttle::{Reply, Throttle, ThrottleSettings};
+use s3bl_core::unit::Rate;
+use s3bl_core::wire::Activity;
+use s3bl_port::pacer::{End, Pacer, Signal};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+
+/// The search that all lanes of a process share.
+#[derive(Debug)]
+pub struct Pace {
+    lanes: u32,
+    start: Instant,
+    throttle: Mutex<Throttle>,
+    limit: AtomicU32,
+    in_flight: AtomicU32,
+    /// Bits of the rate in requests per second; zero while there is none.
+    rate: AtomicU64,
+    bandwidth: Option<Rate>,
+    schedule: Mutex<Schedule>,
+}
+
+/// When the next request may go.
+#[derive(Debug, Default)]
+struct Schedule {
+    next_request: Duration,
+    next_bytes: Duration,
+}
+
+/// How far the schedule may lag behind the clock before what was missed is forgotten: the longest burst.
+const BURST: Duration = Duration::from_millis(20);
+
+impl Pace {
+    /// Begins the search for `lanes` lanes, at least 1.
+    pub fn new(settings: ThrottleSettings, bandwidth: Option<Rate>, lanes: u32) -> Arc<Self> {
+        let throttle = Throttle::new(settings);
+        let limit = AtomicU32::new(throttle.limit());
+        Arc::new(Self {
+            lanes: lanes.max(1),
+            start: Instant::now(),
+            throttle: Mutex::new(throttle),
+            limit,
+            in_flight: AtomicU32::new(0),
+            rate: AtomicU64::new(0),
+            bandwidth,
+            schedule: Mutex::default(),
+        })
+    }
+
+    /// Makes the gate of one lane.
+    pub fn lane(self: &Arc<Self>) -> Arc<LanePacer> {
+        let share = self.share();
+        Arc::new(LanePacer {
+            pace: Arc::clone(self),
+            gate: Semaphore::new(share as usize),
+            granted: AtomicU32::new(share),
+        })
+    }
+
+    /// Requests that each lane may have in flight, at least 1.
+    pub fn share(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed).div_ceil(self.lanes).max(1)
+    }
+
+    /// What holds the work up, as far as pacing knows.
+    pub fn activity(&self) -> Activity {
+        let rate = f64::from_bits(self.rate.load(Ordering::Relaxed));
+        Activity {
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            limit: self.limit.load(Ordering::Relaxed),
+            rate: (rate > 0.0).then_some(rate),
+            has_backlog: false,
+        }
+    }
+
+    /// When a request of so many bytes may go; `None` at once.
+    fn reserve(&self, bytes: u64) -> Option<Instant> {
+        let rate = f64::from_bits(self.rate.load(Ordering::Relaxed));
+        if rate <= 0.0 && self.bandwidth.is_none() {
+            return None;
+        }
+        let now = self.start.elapsed();
+        let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = now;
+        if rate > 0.0 {
+            let turn = schedule.next_request.max(now.saturating_sub(BURST));
+            schedule.next_request = turn + Duration::from_secs_f64(1.0 / rate);
+            due = due.max(turn);
+        }
+        if let Some(Rate(bandwidth)) = self.bandwidth {
+            let turn = schedule.next_bytes.max(now.saturating_sub(BURST));
+            schedule.next_bytes = turn + Duration::from_secs_f64(bytes as f64 / bandwidth.max(1.0));
+            due = due.max(turn);
+        }
+        (due > now).then(|| self.start + due)
+    }
+
+    fn learn(&self, signal: Signal) {
+        let reply = match signal.end {
+            End::Answered => Reply::Done(signal.bytes),
+            End::Throttled => Reply::Throttled,
+            End::Failed => Reply::Failed,
+        };
+        let in_flight = self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Shares are rounded up, so lanes that are full hold the limit give or take one each.
+        throttle.observe(self.start.elapsed(), reply, in_flight + self.lanes);
+        self.limit.store(throttle.limit(), Ordering::Relaxed);
+        self.rate.store(throttle.rate().unwrap_or(0.0).to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// The gate of one lane.
+#[derive(Debug)]
+pub struct LanePacer {
+    pace: Arc<Pace>,
+    gate: Semaphore,
+    granted: AtomicU32,
+}
+
+#[async_trait]
+impl Pacer for LanePacer {
+    async fn admit(&self, bytes: u64) {
+        self.gate.acquire().await.expect("the gate is never closed").forget();
+        if let Some(due) = self.pace.reserve(bytes) {
+            sleep_until(due).await;
+        }
+        self.pace.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn finished(&self, signal: Signal) {
+        self.pace.learn(signal);
+        let share = self.pace.share();
+        let granted = self.granted.load(Ordering::Relaxed);
+        if share >= granted {
+            self.granted.store(share, Ordering::Relaxed);
+            self.gate.add_permits((share - granted + 1) as usize);
+        } else {
+            // One place less: the place of this request is not given back.
+            self.granted.store(granted - 1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What there is to do, in the order in which lanes take it: parts of uploads first, then batches.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use s3bl_core::toc::EntryKind;
+use tokio::sync::watch;
+
+use super::batch::Batch;
+use super::lane::Upload;
+
+/// Most entries that are read in one go.
+const CHUNK_ENTRIES_MAX: usize = 64;
+/// Most bytes that are read in one go, unless one file has more: small enough to stay in a core's cache.
+const CHUNK_BYTES_MAX: u64 = 448 * 1024;
+
+/// The work of all lanes.
+#[derive(Debug)]
+pub(super) struct Agenda {
+    items: Mutex<Items>,
+    changes: watch::Sender<u64>,
+    backlog: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Items {
+    uploads: VecDeque<Arc<Upload>>,
+    batches: VecDeque<(Arc<Batch>, usize)>,
+}
+
+/// What one lane does next.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Some entries of a batch, all of the same pass.
+    Entries { batch: Arc<Batch>, range: Range<usize> },
+    /// One part of an upload.
+    Part { upload: Arc<Upload>, number: u32 },
+}
+
+/// How entries may be grouped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grouping {
+    /// Whether a batch is taken as a whole.
+    pub(super) is_whole: bool,
+    /// Size from which a file goes alone.
+    pub(super) multipart_threshold: u64,
+}
+
+impl Default for Agenda {
+    fn default() -> Self {
+        Self {
+            items: Mutex::default(),
+            changes: watch::Sender::new(0),
+            backlog: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Agenda {
+    /// Adds a batch, after all others.
+    pub(super) fn add_batch(&self, batch: Arc<Batch>) {
+        self.backlog.fetch_add(batch.entries.len() as u64, Ordering::Relaxed);
+        self.items().batches.push_back((batch, 0));
+        self.announce();
+    }
+
+    /// Adds an upload, before all batches.
+    pub(super) fn add_upload(&self, upload: Arc<Upload>) {
+        self.items().uploads.push_back(upload);
+        self.announce();
+    }
+
+    /// Entries of batches that no lane has taken.
+    pub(super) fn backlog(&self) -> u64 {
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Tells each time that something was added.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Takes the next thing to do, of the kinds that the lane has room for.
+    pub(super) fn take(
+        &self,
+        may_take_part: bool,
+        may_take_entries: bool,
+        grouping: Grouping,
+    ) -> Option<Job> {
+        let mut items = self.items();
+        while let Some(upload) = items.uploads.front().filter(|_| may_take_part) {
+            let Some(number) = upload.next_part() else {
+                items.uploads.pop_front();
+                continue;
+            };
+            return Some(Job::Part { upload: Arc::clone(upload), number });
+        }
+        while may_take_entries {
+            let (batch, next) = items.batches.front_mut()?;
+            let left = batch.entries.len() - *next;
+            if batch.is_abandoned() || left == 0 {
+                self.backlog.fetch_sub(left as u64, Ordering::Relaxed);
+                items.batches.pop_front();
+                continue;
+            }
+            let count = if grouping.is_whole { left } else { chunk(batch, *next, grouping) };
+            let range = *next..*next + count;
+            *next += count;
+            self.backlog.fetch_sub(count as u64, Ordering::Relaxed);
+            return Some(Job::Entries { batch: Arc::clone(batch), range });
+        }
+        None
+    }
+
+    fn items(&self) -> MutexGuard<'_, Items> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&self) {
+        self.changes.send_modify(|version| *version = version.wrapping_add(1));
+    }
+}
+
+/// How many entries from `start` on are read in one go.
+fn chunk(batch: &Batch, start: usize, grouping: Grouping) -> usize {
+    let mut bytes = 0u64;
+    let mut count = 0;
+    for entry in batch.entries[start..].iter().take(CHUNK_ENTRIES_MAX) {
+        let size = if entry.kind == EntryKind::File { entry.size.0 } else { 0 };
+        let is_alone = size >= grouping.multipart_threshold;
+        bytes = bytes.saturating_add(size + 1);
+        if count > 0 && (is_alone || bytes > CHUNK_BYTES_MAX) {
+            break;
+        }
+        count += 1;
+        if is_alone {
+            break;
+        }
+    }
+    count
+}

@@ -1,0 +1,415 @@
+//! The loop that takes batches, hands them to the lanes and answers for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
+use s3bl_core::task::Pass;
+use s3bl_core::wire::{
+    Activity, ResultBody, ResultMessage, RunDocument, TaskMessage, WorkerReport, decode,
+    decode_outcomes, encode,
+};
+use s3bl_core::worker::{Effect, Event, TaskHead, Worker, WorkerSettings};
+use s3bl_port::control::WorkerControl;
+use s3bl_port::queue::{Delivery, Queue, Receipt};
+use s3bl_port::source::Source;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use super::agenda::Agenda;
+use super::batch::Batch;
+use super::buffer::BufferPool;
+use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Shared};
+use super::meter::Meter;
+use crate::clock::Clock;
+use crate::pacing::Pace;
+
+/// The doors that a worker needs.
+pub struct WorkerDoors {
+    /// Where the files are.
+    pub source: Arc<dyn Source>,
+    /// Where the objects go.
+    pub open_store: Arc<dyn OpenStore>,
+    /// The batches, from the master.
+    pub tasks: Arc<dyn Queue>,
+    /// The results, towards the master.
+    pub results: Arc<dyn Queue>,
+    /// The run document and the reports.
+    pub control: Arc<dyn WorkerControl>,
+}
+
+/// A worker of one run.
+pub struct WorkerRole {
+    /// Of which run.
+    pub run: RunId,
+    /// What it is called.
+    pub worker: WorkerId,
+    /// How it takes batches.
+    pub settings: WorkerSettings,
+    /// What it is to do with them.
+    pub lanes: LaneSettings,
+    /// Threads that send, at least 1; one for each core is best.
+    pub lane_count: u32,
+    /// Most bytes of file contents in memory.
+    pub buffer_bytes: usize,
+    /// How requests are paced; made for `lane_count` lanes.
+    pub pace: Arc<Pace>,
+}
+
+/// Why a worker cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The system gave no thread.
+    #[error("the system gives no thread for a lane")]
+    Thread(#[source] std::io::Error),
+}
+
+/// How long one receive waits: the longest that SQS allows.
+const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// Pause after the other side failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Events of lanes that wait for the driver before the lanes wait too.
+const EVENTS_MAX: usize = 256;
+
+impl WorkerRole {
+    /// Works until the run is over, or until `leave` turns true.
+    pub async fn run(
+        self,
+        doors: WorkerDoors,
+        mut leave: watch::Receiver<bool>,
+    ) -> Result<(), WorkerError> {
+        let (events, mut lane_events) = mpsc::channel(EVENTS_MAX);
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            settings: self.lanes.clone(),
+            source: Arc::clone(&doors.source),
+            agenda: Arc::default(),
+            buffers: BufferPool::new(self.buffer_bytes),
+            meter: Arc::default(),
+            pace: Arc::clone(&self.pace),
+            events,
+        });
+        let lanes: Vec<JoinHandle<()>> = (0..self.lane_count.max(1))
+            .map(|index| lane::start(index, &shared, &doors.open_store, stopped.clone()))
+            .collect::<Result<_, _>>()
+            .map_err(WorkerError::Thread)?;
+        let (documents, mut incoming_documents) = mpsc::channel(4);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(pump_documents(Arc::clone(&doors.control), documents));
+        let mut driver = Driver {
+            machine: Worker::new(self.run.clone(), self.settings),
+            run: self.run,
+            worker: self.worker,
+            clock: Clock::start(),
+            doors,
+            agenda: Arc::clone(&shared.agenda),
+            meter: Arc::clone(&shared.meter),
+            pace: self.pace,
+            deliveries: BTreeMap::new(),
+            last_delivery: 0,
+            batches: BTreeMap::new(),
+            sequence: 0,
+            is_unable: false,
+            received: None,
+            is_over: false,
+        };
+        driver.drive(&mut lane_events, &mut incoming_documents, &mut leave).await;
+        stop.send_replace(true);
+        drop(lane_events);
+        join(lanes).await;
+        Ok(())
+    }
+}
+
+async fn join(lanes: Vec<JoinHandle<()>>) {
+    let joined = tokio::task::spawn_blocking(|| {
+        for lane in lanes {
+            if let Err(panic) = lane.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+    if let Err(error) = joined.await
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+async fn pump_documents(control: Arc<dyn WorkerControl>, documents: mpsc::Sender<RunDocument>) {
+    loop {
+        match control.receive(RECEIVE_WAIT).await {
+            Ok(None) => {}
+            Ok(Some(bytes)) => match decode::<RunDocument>(&bytes) {
+                Ok(document) => {
+                    if documents.send(document).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "a run document is refused"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "the run document cannot be received; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Driver {
+    run: RunId,
+    worker: WorkerId,
+    machine: Worker,
+    clock: Clock,
+    doors: WorkerDoors,
+    agenda: Arc<Agenda>,
+    meter: Arc<Meter>,
+    pace: Arc<Pace>,
+    deliveries: BTreeMap<u64, Receipt>,
+    last_delivery: u64,
+    batches: BTreeMap<TaskId, Held>,
+    sequence: u64,
+    is_unable: bool,
+    /// The receive that is under way.
+    received: Option<JoinSet<Vec<Delivery>>>,
+    is_over: bool,
+}
+
+/// A batch that was delivered, in work or finished.
+struct Held {
+    message: Option<TaskMessage>,
+    batch: Option<Arc<Batch>>,
+    result: Option<ResultMessage>,
+}
+
+impl Driver {
+    async fn drive(
+        &mut self,
+        lane_events: &mut mpsc::Receiver<LaneEvent>,
+        documents: &mut mpsc::Receiver<RunDocument>,
+        leave: &mut watch::Receiver<bool>,
+    ) {
+        self.feed(Event::Begin);
+        let mut may_leave = true;
+        loop {
+            self.act().await;
+            if self.is_over {
+                return;
+            }
+            let due = self.machine.poll_timeout().map(|due| self.clock.instant_of(due));
+            let due = due.unwrap_or_else(tokio::time::Instant::now);
+            tokio::select! {
+                biased;
+                left = leave.wait_for(|is_leaving| *is_leaving), if may_leave => {
+                    may_leave = false;
+                    if left.is_ok() {
+                        self.feed(Event::Leave);
+                    }
+                }
+                Some(event) = lane_events.recv() => self.take_lane_event(event).await,
+                Some(document) = documents.recv() => self.feed(Event::Document(Box::new(document))),
+                deliveries = next_received(&mut self.received) => self.take_deliveries(deliveries),
+                () = sleep_until(due) => self.feed(Event::TimedOut),
+            }
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let now = self.clock.now();
+        self.machine.handle(now, Event::Backlog(self.agenda.backlog()));
+        self.machine.handle(now, event);
+    }
+
+    async fn take_lane_event(&mut self, event: LaneEvent) {
+        match event {
+            LaneEvent::Finished(batch) => {
+                let Some(held) = self.batches.get_mut(&batch.task) else {
+                    return;
+                };
+                held.result = Some(ResultMessage {
+                    run: self.run.clone(),
+                    task: batch.task,
+                    attempt: batch.attempt,
+                    worker: self.worker.clone(),
+                    body: batch.result(),
+                });
+                held.batch = None;
+                self.feed(Event::Finished { task: batch.task });
+            }
+            LaneEvent::Mark { task, attempt, mark, is_begun } => {
+                let body = if is_begun {
+                    ResultBody::UploadBegun(mark)
+                } else {
+                    ResultBody::UploadEnded(mark)
+                };
+                self.tell(task, attempt, body).await;
+            }
+            LaneEvent::Unable { task, attempt, pass, failure } => {
+                if !self.is_unable {
+                    self.is_unable = true;
+                    self.tell(task, attempt, ResultBody::Unable { pass, failure }).await;
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, task: TaskId, attempt: Attempt, body: ResultBody) {
+        let (run, worker) = (self.run.clone(), self.worker.clone());
+        self.send_result(&ResultMessage { run, task, attempt, worker, body }).await;
+    }
+
+    /// Puts a message on the result queue, and tries until it is there.
+    async fn send_result(&self, message: &ResultMessage) {
+        let bytes = encode(message);
+        while let Err(error) = self.doors.results.send(bytes.clone()).await {
+            tracing::warn!(%error, "a result cannot be sent; trying again");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn take_deliveries(&mut self, deliveries: Vec<Delivery>) {
+        self.received = None;
+        for Delivery { body, receipt } in deliveries {
+            self.last_delivery += 1;
+            let delivery = self.last_delivery;
+            self.deliveries.insert(delivery, receipt);
+            match decode::<TaskMessage>(&body) {
+                Ok(message) => {
+                    let head = TaskHead::from(&message);
+                    let held = Held { message: Some(message), batch: None, result: None };
+                    self.batches.entry(head.task).or_insert(held);
+                    self.feed(Event::Delivered { head, delivery });
+                }
+                // It comes again when its lease ends, perhaps to a worker that can read it.
+                Err(error) => tracing::warn!(%error, "a task is refused"),
+            }
+        }
+        self.feed(Event::Received);
+    }
+
+    /// Does everything that the machine says.
+    async fn act(&mut self) {
+        while let Some(effect) = self.machine.poll_effect() {
+            match effect {
+                Effect::Report { state, document, holding } => {
+                    self.sequence += 1;
+                    let activity =
+                        Activity { has_backlog: self.agenda.backlog() > 0, ..self.pace.activity() };
+                    let report = WorkerReport {
+                        run: self.run.clone(),
+                        worker: self.worker.clone(),
+                        sequence: self.sequence,
+                        state,
+                        document,
+                        holding,
+                        progress: self.meter.progress(activity),
+                    };
+                    if let Err(error) = self.doors.control.report(encode(&report)).await {
+                        tracing::warn!(%error, "the report cannot be sent; the next one says it too");
+                    }
+                }
+                Effect::Receive { count } => self.receive(count),
+                Effect::Execute { task, .. } => self.execute(task),
+                Effect::SendResult { task } => {
+                    if let Some(message) = self.batches.get(&task).and_then(|held| held.result.as_ref()) {
+                        self.send_result(message).await;
+                        self.batches.remove(&task);
+                        self.feed(Event::ResultSent { task });
+                    }
+                }
+                Effect::Extend { delivery } => self.with_receipt(delivery, Lease::Extend).await,
+                Effect::Acknowledge { delivery } => {
+                    self.with_receipt(delivery, Lease::Acknowledge).await;
+                }
+                Effect::Release { delivery } => self.with_receipt(delivery, Lease::Release).await,
+                Effect::Abandon { task } => {
+                    if let Some(batch) = self.batches.remove(&task).and_then(|held| held.batch) {
+                        batch.abandon();
+                    }
+                }
+                Effect::Exit => self.is_over = true,
+            }
+        }
+    }
+
+    fn receive(&mut self, count: usize) {
+        let tasks = Arc::clone(&self.doors.tasks);
+        let mut receiving = JoinSet::new();
+        receiving.spawn(async move {
+            match tasks.receive(count.min(10), RECEIVE_WAIT).await {
+                Ok(deliveries) => deliveries,
+                Err(error) => {
+                    tracing::warn!(%error, "batches cannot be received; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                    Vec::new()
+                }
+            }
+        });
+        self.received = Some(receiving);
+    }
+
+    /// Unpacks a batch and puts it before the lanes. One that cannot be read is left to its lease: another worker, or
+    /// this one after an update, may read it.
+    fn execute(&mut self, task: TaskId) {
+        let Some(held) = self.batches.get_mut(&task) else {
+            return;
+        };
+        let Some(message) = held.message.take() else {
+            return;
+        };
+        let written = match &message.outcomes {
+            Some(outcomes) if message.pass == Pass::Validate => decode_outcomes(outcomes),
+            _ => Ok(Vec::new()),
+        };
+        match (message.entries.unpack(), written) {
+            (Ok(entries), Ok(written)) => {
+                let name = (message.task, message.attempt, message.pass);
+                let batch = Arc::new(Batch::new(name, entries, written));
+                held.batch = Some(Arc::clone(&batch));
+                self.agenda.add_batch(batch);
+            }
+            (Err(error), _) => tracing::error!(%error, %task, "a batch cannot be unpacked"),
+            (_, Err(error)) => tracing::error!(%error, %task, "a batch's outcomes cannot be read"),
+        }
+    }
+
+    async fn with_receipt(&mut self, delivery: u64, lease: Lease) {
+        let Some(receipt) = self.deliveries.get(&delivery).cloned() else {
+            return;
+        };
+        let tasks = &self.doors.tasks;
+        let done = match lease {
+            Lease::Extend => tasks.extend(&receipt).await,
+            Lease::Acknowledge => tasks.acknowledge(&receipt).await,
+            Lease::Release => tasks.release(&receipt).await,
+        };
+        if lease != Lease::Extend {
+            self.deliveries.remove(&delivery);
+        }
+        if let Err(error) = done {
+            // Whatever was not said about the lease, the batch comes again and is counted once.
+            tracing::warn!(%error, "the queue did not take a word about a lease");
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lease {
+    Extend,
+    Acknowledge,
+    Release,
+}
+
+async fn next_received(received: &mut Option<JoinSet<Vec<Delivery>>>) -> Vec<Delivery> {
+    match received {
+        Some(receiving) => match receiving.join_next().await {
+            Some(Ok(deliveries)) => deliveries,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => Vec::new(),
+        },
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,265 @@
+//! A lane: one thread with a runtime of its own, its own connections, and its share of the work.
+//!
+//! A request that ends wakes its neighbour on the same thread. Reading blocks, so it is done on other threads, many
+//! small files a hop. `read` is that hop, `write` a file that fits a request, `upload` one that is sent in parts,
+//! `verify` the pass VALIDATE, `compare` its checks against a fresh read.
+
+mod compare;
+mod read;
+mod upload;
+mod verify;
+mod write;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use s3bl_core::id::{Attempt, TaskId};
+use s3bl_core::ledger::UploadMark;
+use s3bl_core::path::KeyMap;
+use s3bl_core::settings::{Mode, SymlinkPolicy, TransferSettings};
+use s3bl_core::task::{Evidence, Failure, Pass};
+use s3bl_port::pacer::Pacer;
+use s3bl_port::source::Source;
+use s3bl_port::store::Store;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::agenda::{Agenda, Grouping, Job};
+use super::batch::Batch;
+use super::buffer::BufferPool;
+use super::meter::Meter;
+use crate::pacing::Pace;
+
+pub(super) use upload::Upload;
+
+/// Opens the store for one lane; each lane has connections of its own.
+#[async_trait]
+pub trait OpenStore: Send + Sync {
+    /// Opens the store. Every request goes through `pacer`.
+    fn open(&self, pacer: Arc<dyn Pacer>) -> Arc<dyn Store>;
+}
+
+/// What lanes need to know of a run.
+#[derive(Debug, Clone)]
+pub struct LaneSettings {
+    /// Whether objects are written, or only checked.
+    pub mode: Mode,
+    /// The map from paths to keys.
+    pub keys: KeyMap,
+    /// How objects are written.
+    pub transfer: TransferSettings,
+    /// What becomes of symbolic links.
+    pub symlinks: SymlinkPolicy,
+    /// How objects are checked.
+    pub validate: Option<Evidence>,
+}
+
+/// What a lane tells the driver.
+#[derive(Debug)]
+pub(super) enum LaneEvent {
+    /// Every entry of a batch has its outcome.
+    Finished(Arc<Batch>),
+    /// An upload was begun, or ended.
+    Mark { task: TaskId, attempt: Attempt, mark: UploadMark, is_begun: bool },
+    /// No batch can come to anything.
+    Unable { task: TaskId, attempt: Attempt, pass: Pass, failure: Failure },
+}
+
+/// Everything that the jobs of one lane share.
+pub(super) struct Context {
+    pub(super) settings: LaneSettings,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) agenda: Arc<Agenda>,
+    pub(super) buffers: Arc<BufferPool>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) events: mpsc::Sender<LaneEvent>,
+}
+
+/// Everything that the lanes of one worker share.
+pub(super) struct Shared {
+    pub(super) settings: LaneSettings,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) agenda: Arc<Agenda>,
+    pub(super) buffers: Arc<BufferPool>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) pace: Arc<Pace>,
+    pub(super) events: mpsc::Sender<LaneEvent>,
+}
+
+/// Threads of one lane that may wait for the source.
+const READER_THREADS: usize = 16;
+/// Entries that are read ahead of the requests.
+const CHUNK_AHEAD: usize = 64;
+/// Parts that one lane has in hand at once: each fills a large buffer, and large transfers need few.
+const PARTS_MIN: usize = 3;
+const PARTS_MAX: usize = 32;
+
+/// Starts lane `index`. It ends when `stop` turns true, without finishing what it has in hand.
+pub(super) fn start(
+    index: u32,
+    shared: &Arc<Shared>,
+    open_store: &Arc<dyn OpenStore>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    let open_store = Arc::clone(open_store);
+    std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(READER_THREADS)
+            .thread_name(format!("reader-{index}"))
+            .build()
+            .expect("a current-thread runtime needs an epoll handle, and the process has room for one");
+        let pacer = shared.pace.lane();
+        let context = Arc::new(Context {
+            settings: shared.settings.clone(),
+            source: Arc::clone(&shared.source),
+            store: open_store.open(pacer),
+            agenda: Arc::clone(&shared.agenda),
+            buffers: Arc::clone(&shared.buffers),
+            meter: Arc::clone(&shared.meter),
+            events: shared.events.clone(),
+        });
+        runtime.block_on(Lane::new(context, Arc::clone(&shared.pace)).run(stop));
+        // Readers may hang on a dead mount; they hold nothing that anyone waits for.
+        runtime.shutdown_background();
+    })
+}
+
+/// What a job comes to.
+pub(super) enum Step {
+    /// So many entries are done with.
+    Done(usize),
+    /// Of so many entries, these were read, and each is now to be written.
+    Write(Vec<write::Readied>, Arc<Batch>, usize),
+    /// A part is done with.
+    PartDone,
+}
+
+struct Lane {
+    context: Arc<Context>,
+    pace: Arc<Pace>,
+    jobs: JoinSet<Step>,
+    /// Entries in hand.
+    entries: usize,
+    /// Parts in hand.
+    parts: usize,
+}
+
+impl Lane {
+    fn new(context: Arc<Context>, pace: Arc<Pace>) -> Self {
+        Self { context, pace, jobs: JoinSet::new(), entries: 0, parts: 0 }
+    }
+
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.context.agenda.changes();
+        loop {
+            changes.mark_unchanged();
+            while let Some(job) = self.next_job() {
+                self.begin(job);
+            }
+            tokio::select! {
+                biased;
+                Some(step) = self.jobs.join_next() => match step {
+                    Ok(step) => self.follow(step),
+                    Err(error) if error.is_panic() => {
+                        tracing::error!(%error, "a job broke down; its batch will be handed out again");
+                    }
+                    Err(_) => {}
+                },
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                stopped = stop.wait_for(|is_stopped| *is_stopped) => {
+                    drop(stopped);
+                    self.jobs.shutdown().await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a job, if the lane has room for more than its share of requests keeps busy.
+    fn next_job(&self) -> Option<Job> {
+        let share = self.pace.share() as usize;
+        let has_room = self.entries < share + share / 4 + CHUNK_AHEAD;
+        let parts_max = (share / 4).clamp(PARTS_MIN, PARTS_MAX);
+        let may_take_part = self.parts < parts_max;
+        if !has_room && !may_take_part {
+            return None;
+        }
+        let transfer = &self.context.settings.transfer;
+        let grouping = Grouping {
+            is_whole: verify::is_sweep(&self.context.settings),
+            multipart_threshold: transfer.multipart_threshold.0,
+        };
+        self.context.agenda.take(may_take_part, has_room, grouping)
+    }
+
+    fn begin(&mut self, job: Job) {
+        let context = Arc::clone(&self.context);
+        match job {
+            Job::Part { upload, number } => {
+                self.parts += 1;
+                self.jobs.spawn(async move {
+                    upload.send_part(&context, number).await;
+                    Step::PartDone
+                });
+            }
+            Job::Entries { batch, range } => match batch.pass {
+                Pass::Write => {
+                    self.entries += range.len();
+                    self.jobs.spawn(write::ready(context, batch, range));
+                }
+                Pass::Validate => {
+                    self.entries += range.len();
+                    self.jobs.spawn(async move {
+                        let count = range.len();
+                        verify::check(&context, &batch, range).await;
+                        Step::Done(count)
+                    });
+                }
+            },
+        }
+    }
+
+    fn follow(&mut self, step: Step) {
+        match step {
+            Step::Done(count) => self.entries -= count,
+            Step::PartDone => self.parts -= 1,
+            Step::Write(readied, batch, count) => {
+                self.entries -= count - readied.len();
+                for entry in readied {
+                    let (context, batch) = (Arc::clone(&self.context), Arc::clone(&batch));
+                    self.jobs.spawn(async move {
+                        write::write(&context, &batch, entry).await;
+                        Step::Done(1)
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Context {
+    /// Tells the driver; a driver that is gone needs no telling.
+    pub(super) async fn tell(&self, event: LaneEvent) {
+        let _ = self.events.send(event).await;
+    }
+
+    /// Runs something that blocks on a thread that may wait.
+    pub(super) async fn block<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let context = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&context)).await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The hop to a thread that may wait: many small files are read in one go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use s3bl_core::checksum::Crc64Nvme;
+use s3bl_core::settings::SymlinkPolicy;
+use s3bl_core::task::{Class, Failure};
+use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
+use s3bl_port::source::{Source, SourceError};
+
+use super::Context;
+use crate::worker::batch::Batch;
+use crate::worker::buffer::Buffer;
+
+/// How often a file is read again that changed while it was read.
+pub(super) const READ_ATTEMPTS_MAX: u32 = 3;
+/// Pause before it is read again, doubled each time.
+pub(super) const READ_PAUSE: Duration = Duration::from_millis(20);
+
+/// What reading an entry came to.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Its content, with the checksum computed while the bytes were still in the cache.
+    Content { facts: PosixFacts, bytes: Bytes, crc64nvme: Crc64Nvme },
+    /// It does not fit its buffer: it has to be opened and read in pieces.
+    Large,
+    /// It is left out by policy.
+    Skipped(Failure),
+    /// It could not be read.
+    Failed(Failure),
+}
+
+/// Where the content of an entry lies in the shared buffer, before it is shared.
+enum Place {
+    Within { facts: PosixFacts, start: usize, end: usize, crc64nvme: Crc64Nvme },
+    Apart(Reading),
+}
+
+/// Reads the entries `start..start + count` of a batch into `buffer`, one behind the other.
+pub(super) fn read_chunk(
+    context: &Context,
+    batch: &Arc<Batch>,
+    range: std::ops::Range<usize>,
+    mut buffer: Buffer,
+) -> Vec<Reading> {
+    let mut places = Vec::with_capacity(range.len());
+    let mut start = 0;
+    for entry in &batch.entries[range] {
+        if batch.is_abandoned() {
+            break;
+        }
+        let place = read_entry(context, entry, buffer.as_mut_slice(), start);
+        if let Place::Within { end, .. } = place {
+            start = end;
+        }
+        places.push(place);
+    }
+    let bytes = buffer.share();
+    let reading = |place| match place {
+        Place::Within { facts, start, end, crc64nvme } => {
+            Reading::Content { facts, bytes: bytes.slice(start..end), crc64nvme }
+        }
+        Place::Apart(reading) => reading,
+    };
+    places.into_iter().map(reading).collect()
+}
+
+fn read_entry(context: &Context, entry: &TocEntry, buffer: &mut [u8], start: usize) -> Place {
+    let source = context.source.as_ref();
+    match entry.kind {
+        EntryKind::File => read_file(source, entry, &mut buffer[start..], start),
+        EntryKind::Directory => match source.directory_facts(&entry.path) {
+            Ok(facts) => Place::Apart(content(facts, Bytes::new())),
+            Err(error) => Place::Apart(Reading::Failed(error.failure(1))),
+        },
+        EntryKind::Symlink => Place::Apart(read_link(context, entry)),
+        EntryKind::Special => {
+            let message = "a FIFO, socket or device has no content to store";
+            Place::Apart(Reading::Skipped(Failure::new(Class::SpecialFile, message, 1)))
+        }
+    }
+}
+
+fn read_file(source: &dyn Source, entry: &TocEntry, buffer: &mut [u8], start: usize) -> Place {
+    let result = retry_changed(|| source.read_whole(&entry.path, buffer));
+    match result {
+        Ok(Some(facts)) => {
+            let length = usize::try_from(facts.size.0).expect("what was read fits the buffer");
+            let crc64nvme = Crc64Nvme::of(&buffer[..length]);
+            Place::Within { facts, start, end: start + length, crc64nvme }
+        }
+        Ok(None) => Place::Apart(Reading::Large),
+        Err(failure) => Place::Apart(Reading::Failed(failure)),
+    }
+}
+
+fn read_link(context: &Context, entry: &TocEntry) -> Reading {
+    if context.settings.symlinks == SymlinkPolicy::Skip {
+        let message = "symbolic links are left out by --symlinks skip";
+        return Reading::Skipped(Failure::new(Class::SymlinkSkipped, message, 1));
+    }
+    match context.source.read_link(&entry.path) {
+        Ok((facts, target)) => content(facts, target.into()),
+        Err(error) => Reading::Failed(error.failure(1)),
+    }
+}
+
+fn content(facts: PosixFacts, bytes: Bytes) -> Reading {
+    let crc64nvme = Crc64Nvme::of(&bytes);
+    Reading::Content { facts, bytes, crc64nvme }
+}
+
+/// Reads again what changed while it was read, a few times.
+pub(super) fn retry_changed<T>(
+    mut read: impl FnMut() -> Result<T, SourceError>,
+) -> Result<T, Failure> {
+    let mut attempts = 1;
+    loop {
+        match read() {
+            Ok(value) => return Ok(value),
+            Err(error) if error.class == Class::SourceChanged && attempts < READ_ATTEMPTS_MAX => {
+                std::thread::sleep(READ_PAUSE * attempts);
+                attempts += 1;
+            }
+            Err(error) => return Err(error.failure(attempts)),
+        }
+    }
+}

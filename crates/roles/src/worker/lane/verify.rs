@@ -1,0 +1,259 @@
+//! The pass VALIDATE: what the store says of the objects, compared with what was written.
+//!
+//! A sweep lists as far as a LIST is cheaper than the HEADs that it spares, and asks for each object that a listing did
+//! not show. It never relies on the order of a listing, since stores differ in it (SeaweedFS lists in tree order):
+//! every page starts just before a key that is still looked for, a key is found wherever it turns up, and only a HEAD
+//! may say that an object is missing.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use s3bl_core::limit::HEADS_PER_LIST_PRICE;
+use s3bl_core::path::ObjectKey;
+use s3bl_core::task::{Class, Evidence, Failure, ValidateOutcome, Written};
+use s3bl_core::toc::{EntryKind, TocEntry};
+use s3bl_core::validate::{HeadFacts, judge_head, judge_listed};
+use s3bl_port::store::{Observed, StoreError};
+use tokio::task::JoinSet;
+
+use super::write::key_of;
+use super::{Context, LaneEvent, LaneSettings, compare};
+use crate::worker::batch::Batch;
+use crate::worker::meter::Meter;
+
+/// Whether a batch is checked as a whole, by listing.
+pub(super) fn is_sweep(settings: &LaneSettings) -> bool {
+    matches!(settings.validate, Some(Evidence::List | Evidence::Size))
+}
+
+/// Checks some entries of a batch.
+pub(super) async fn check(context: &Arc<Context>, batch: &Arc<Batch>, range: Range<usize>) {
+    let mut expected = BTreeMap::new();
+    for index in range {
+        let entry = &batch.entries[index];
+        let has_object = !(entry.path.is_root() && context.settings.keys.prefix().is_empty());
+        match batch.written_of(index) {
+            None => conclude(context, batch, index, ValidateOutcome::NotWritten).await,
+            Some(_) if !has_object => {
+                let evidence = context.settings.validate.unwrap_or(Evidence::List);
+                conclude(context, batch, index, ValidateOutcome::Validated(evidence)).await;
+            }
+            Some(_) => match key_of(context, entry) {
+                Ok(key) => {
+                    expected.insert(key, index);
+                }
+                Err(failure) => {
+                    conclude(context, batch, index, ValidateOutcome::Unknown(failure)).await;
+                }
+            },
+        }
+    }
+    if is_sweep(&context.settings) {
+        sweep(context, batch, &mut expected).await;
+    }
+    ask_each(context, batch, expected).await;
+}
+
+/// Finds expected keys by listing, and leaves those that listing did not show.
+async fn sweep(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    expected: &mut BTreeMap<ObjectKey, usize>,
+) {
+    let wanted = context.settings.validate.unwrap_or(Evidence::List);
+    let by_text: BTreeMap<String, usize> =
+        expected.iter().map(|(key, index)| (key.as_str().to_owned(), *index)).collect();
+    let mut missed = BTreeMap::new();
+    let mut poor_pages = 0;
+    while expected.len() > HEADS_PER_LIST_PRICE && poor_pages < POOR_PAGES_MAX {
+        if batch.is_abandoned() {
+            return;
+        }
+        let (first, _) = expected.first_key_value().expect("there are expected keys");
+        let first = first.clone();
+        let after = predecessor(first.as_str());
+        batch.count_requests("list", 1);
+        let page = match context.store.list(context.settings.keys.prefix(), &after).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "objects cannot be listed; asking for each instead");
+                break;
+            }
+        };
+        let before = expected.len();
+        for listed in page {
+            let Some(index) = by_text.get(&listed.key) else {
+                continue;
+            };
+            let Some(written) = batch.written_of(*index) else {
+                continue;
+            };
+            if expected.remove(listed.key.as_str()).is_some() {
+                let verdict = judge_listed(written, listed.size, listed.etag.as_ref(), wanted);
+                conclude(context, batch, *index, verdict).await;
+            }
+        }
+        let found = before - expected.len();
+        if let Some(index) = expected.remove(&first) {
+            missed.insert(first, index);
+        }
+        poor_pages = if found <= HEADS_PER_LIST_PRICE { poor_pages + 1 } else { 0 };
+    }
+    expected.append(&mut missed);
+}
+
+/// Pages in a row that may show less than their price in HEADs.
+const POOR_PAGES_MAX: u32 = 3;
+
+/// A text that sorts before `key`, with as few keys in between as a cheap rule can promise.
+///
+/// It only saves pages: whatever lies in between is listed and not looked for.
+fn predecessor(key: &str) -> String {
+    let mut text = key.to_owned();
+    let last = text.pop();
+    // The character before the last, then the last printable ASCII one: `a1` becomes `a0~`.
+    if let Some(last) = last.filter(|last| ('!'..='~').contains(last)) {
+        let before = char::from(u8::try_from(last).expect("the character is ASCII") - 1);
+        text.push(before);
+        text.push('~');
+    }
+    text
+}
+
+/// Asks for each object on its own.
+async fn ask_each(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    expected: BTreeMap<ObjectKey, usize>,
+) {
+    let mut questions = JoinSet::new();
+    for (key, index) in expected {
+        let (context, batch) = (Arc::clone(context), Arc::clone(batch));
+        questions.spawn(async move {
+            if batch.is_abandoned() {
+                return;
+            }
+            match ask(&context, &batch, &key, index).await {
+                Ok(verdict) => conclude(&context, &batch, index, verdict).await,
+                Err(error) if error.is_fatal => {
+                    let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
+                    let failure = error.failure();
+                    context.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+                }
+                Err(error) => {
+                    let mut failure = error.failure();
+                    failure.class = Class::Unverifiable;
+                    conclude(&context, &batch, index, ValidateOutcome::Unknown(failure)).await;
+                }
+            }
+        });
+    }
+    while let Some(answered) = questions.join_next().await {
+        if let Err(error) = answered
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
+async fn ask(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    key: &ObjectKey,
+    index: usize,
+) -> Result<ValidateOutcome, StoreError> {
+    let entry = &batch.entries[index];
+    let written = batch.written_of(index).expect("only written entries are asked for");
+    let wanted = context.settings.validate.unwrap_or(Evidence::List);
+    batch.count_requests("head", 1);
+    let Some(observed) = context.store.head(key).await? else {
+        let message = "the store has no such object";
+        return Ok(ValidateOutcome::Missing(Failure::new(Class::Missing, message, 1)));
+    };
+    match wanted {
+        Evidence::List | Evidence::Size => {
+            Ok(judge_listed(written, observed.size, observed.etag.as_ref(), wanted))
+        }
+        Evidence::Head => Ok(head(context, entry, written, &observed).await),
+        Evidence::Reread => compare::reread(context, entry, written, &observed).await,
+        Evidence::Read => {
+            batch.count_requests("get", 1);
+            compare::read(context, entry, written, key).await
+        }
+    }
+}
+
+async fn head(
+    context: &Arc<Context>,
+    entry: &TocEntry,
+    written: &Written,
+    observed: &Observed,
+) -> ValidateOutcome {
+    let expected = expected_metadata(context, entry, written).await;
+    let facts = HeadFacts {
+        size: observed.size,
+        etag: observed.etag.as_ref(),
+        crc64nvme: observed.crc64nvme,
+        metadata: &observed.metadata,
+    };
+    judge_head(written, &facts, expected.as_deref())
+}
+
+/// Metadata that an object must carry, by a fresh look at the source: what may change without a change of the file (the
+/// times of access and of the inode) is left out. `None` if the file is not the version that was written any more, so
+/// that nothing is known of its metadata then.
+async fn expected_metadata(
+    context: &Arc<Context>,
+    entry: &TocEntry,
+    written: &Written,
+) -> Option<Vec<(&'static str, String)>> {
+    if entry.kind != EntryKind::File {
+        return None;
+    }
+    let path = entry.path.clone();
+    let opened = context.block(move |context| context.source.open(&path)).await;
+    let facts = *opened.ok()?.facts();
+    if facts.mtime != written.mtime || facts.size != written.size {
+        return None;
+    }
+    let dialect = context.settings.transfer.metadata;
+    let stable = ["mode", "uid", "gid", "mtime", "file-permissions", "file-owner", "file-group", "file-mtime"];
+    let mut metadata = s3bl_core::metadata::object_metadata(dialect, entry.kind, &facts);
+    metadata.retain(|(name, _)| stable.contains(name));
+    Some(metadata)
+}
+
+/// Notes what became of an entry, and tells the driver if it was the batch's last.
+async fn conclude(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    index: usize,
+    verdict: ValidateOutcome,
+) {
+    match &verdict {
+        ValidateOutcome::Validated(_) => Meter::add(&context.meter.validated, 1),
+        ValidateOutcome::NotWritten => {}
+        ValidateOutcome::Mismatched(_)
+        | ValidateOutcome::Missing(_)
+        | ValidateOutcome::Unknown(_) => Meter::add(&context.meter.failed, 1),
+    }
+    if batch.validated(index, verdict) {
+        context.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::predecessor;
+
+    #[test]
+    fn a_predecessor_sorts_before_its_key_and_close_to_it() {
+        for key in ["a", "a/b/file1", "x/", "é", "a!", "dir/~", " "] {
+            let before = predecessor(key);
+            assert!(before.as_str() < key, "{before:?} does not sort before {key:?}");
+        }
+        assert!(*"file0" < *predecessor("file1"));
+    }
+}

@@ -1,0 +1,199 @@
+//! The pass WRITE: an entry that fits a request is read, then put.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use s3bl_core::checksum::Crc64Nvme;
+use s3bl_core::path::{KeyRefusal, ObjectKey};
+use s3bl_core::settings::Mode;
+use s3bl_core::task::{Class, Failure, WriteOutcome, WriteProof, Written};
+use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
+use s3bl_core::unit::ByteCount;
+use s3bl_port::store::{Body, NewObject, StoreError, Stored};
+
+use super::read::{Reading, read_chunk};
+use super::{Context, LaneEvent, Step, upload};
+use crate::worker::batch::{Batch, content_of};
+use crate::worker::meter::Meter;
+
+/// An entry whose content is at hand.
+pub(in crate::worker) struct Readied {
+    index: usize,
+    facts: PosixFacts,
+    bytes: Bytes,
+    crc64nvme: Crc64Nvme,
+}
+
+/// Reads some entries; what cannot be put as it is gets its outcome, or goes its own way, here.
+pub(super) async fn ready(context: Arc<Context>, batch: Arc<Batch>, range: Range<usize>) -> Step {
+    let count = range.len();
+    if context.settings.mode == Mode::ValidateOnly {
+        assume_written(&context, &batch, range).await;
+        return Step::Done(count);
+    }
+    let threshold = context.settings.transfer.multipart_threshold;
+    if let [entry] = &batch.entries[range.clone()]
+        && entry.kind == EntryKind::File
+        && entry.size >= threshold
+    {
+        upload::begin(&context, &batch, range.start).await;
+        return Step::Done(count);
+    }
+    let bytes = content_of(&batch.entries[range.clone()]).0 as usize + count + 1;
+    let buffer = context.buffers.lend(bytes).await;
+    let (reader_batch, reader_range) = (Arc::clone(&batch), range.clone());
+    let readings = context
+        .block(move |context| read_chunk(context, &reader_batch, reader_range, buffer))
+        .await;
+    let mut readied = Vec::with_capacity(readings.len());
+    for (index, reading) in range.zip(readings) {
+        match reading {
+            Reading::Content { facts, bytes, crc64nvme } => {
+                readied.push(Readied { index, facts, bytes, crc64nvme });
+            }
+            Reading::Large => upload::begin(&context, &batch, index).await,
+            Reading::Skipped(failure) => {
+                finish(&context, &batch, index, WriteOutcome::Skipped(failure)).await;
+            }
+            Reading::Failed(failure) => {
+                finish(&context, &batch, index, WriteOutcome::Failed(failure)).await;
+            }
+        }
+    }
+    Step::Write(readied, batch, count)
+}
+
+/// Puts an entry.
+pub(super) async fn write(context: &Arc<Context>, batch: &Arc<Batch>, readied: Readied) {
+    if batch.is_abandoned() {
+        return;
+    }
+    let Readied { index, facts, bytes, crc64nvme } = readied;
+    let entry = &batch.entries[index];
+    let key = match context.settings.keys.key(&entry.path, entry.kind) {
+        Ok(Some(key)) => key,
+        Ok(None) => {
+            finish(context, batch, index, WriteOutcome::Written(unwritten_root(entry))).await;
+            return;
+        }
+        Err(refusal) => {
+            finish(context, batch, index, WriteOutcome::Failed(refused_name(&refusal))).await;
+            return;
+        }
+    };
+    let object = NewObject { key: &key, kind: entry.kind, facts: &facts };
+    let size = bytes.len() as u64;
+    match context.store.put(object, Body { bytes, crc64nvme }).await {
+        Ok(stored) => {
+            Meter::add(&context.meter.sent_bytes, size);
+            let written = written(entry, &facts, &stored, (ByteCount(size), crc64nvme), 0);
+            finish(context, batch, index, WriteOutcome::Written(written)).await;
+        }
+        Err(error) => fail(context, batch, index, &error).await,
+    }
+}
+
+/// What is remembered of an object that was written.
+pub(super) fn written(
+    entry: &TocEntry,
+    facts: &PosixFacts,
+    stored: &Stored,
+    (size, crc64nvme): (ByteCount, Crc64Nvme),
+    parts: u32,
+) -> Written {
+    let is_file = entry.kind == EntryKind::File;
+    Written {
+        size,
+        mtime: facts.mtime,
+        etag: stored.etag.clone(),
+        crc64nvme: Some(crc64nvme),
+        proof: stored.proof,
+        parts,
+        is_newer_than_toc: is_file && (facts.size != entry.size || facts.mtime != entry.mtime),
+        retries: stored.retries,
+    }
+}
+
+/// The root of a bucket without prefix has no marker: there is nothing to write, and nothing is missing.
+fn unwritten_root(entry: &TocEntry) -> Written {
+    Written { proof: WriteProof::Crc64Nvme, ..assumed(entry) }
+}
+
+/// Takes entries as written that another tool wrote.
+async fn assume_written(context: &Arc<Context>, batch: &Arc<Batch>, range: Range<usize>) {
+    for index in range {
+        let entry = &batch.entries[index];
+        let outcome = match context.settings.keys.key(&entry.path, entry.kind) {
+            Err(refusal) => WriteOutcome::Failed(refused_name(&refusal)),
+            Ok(_) if entry.kind == EntryKind::Special => {
+                let message = "a FIFO, socket or device has no object";
+                WriteOutcome::Skipped(Failure::new(Class::SpecialFile, message, 1))
+            }
+            Ok(_) => WriteOutcome::Written(assumed(entry)),
+        };
+        finish(context, batch, index, outcome).await;
+    }
+}
+
+fn assumed(entry: &TocEntry) -> Written {
+    Written {
+        size: entry.size,
+        mtime: entry.mtime,
+        etag: None,
+        crc64nvme: None,
+        proof: WriteProof::None,
+        parts: 0,
+        is_newer_than_toc: false,
+        retries: 0,
+    }
+}
+
+fn refused_name(refusal: &KeyRefusal) -> Failure {
+    Failure::new(Class::NameNotRepresentable, refusal.to_string(), 1)
+}
+
+/// The key of an entry, or the failure that it has none. The root of a bucket without prefix is never asked for.
+pub(super) fn key_of(context: &Context, entry: &TocEntry) -> Result<ObjectKey, Failure> {
+    match context.settings.keys.key(&entry.path, entry.kind) {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) => Err(Failure::new(Class::NameNotRepresentable, "the root has no key here", 1)),
+        Err(refusal) => Err(refused_name(&refusal)),
+    }
+}
+
+/// Notes that the store did not take an entry. An error that every request would meet stops the run instead.
+pub(super) async fn fail(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    index: usize,
+    error: &StoreError,
+) {
+    if error.is_fatal {
+        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
+        let failure = error.failure();
+        context.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+        return;
+    }
+    finish(context, batch, index, WriteOutcome::Failed(error.failure())).await;
+}
+
+/// Notes what became of an entry, and tells the driver if it was the batch's last.
+pub(super) async fn finish(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    index: usize,
+    outcome: WriteOutcome,
+) {
+    match &outcome {
+        WriteOutcome::Written(written) => {
+            Meter::add(&context.meter.written, 1);
+            Meter::add(&context.meter.retries, u64::from(written.retries));
+        }
+        WriteOutcome::Failed(_) => Meter::add(&context.meter.failed, 1),
+        WriteOutcome::Skipped(_) => {}
+    }
+    if batch.wrote(index, outcome) {
+        context.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+    }
+}
