@@ -92,7 +92,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn new(given: &aws_credential_types::Credentials) -> Result<Self, CredentialFailure> {
+    pub(crate) fn new(
+        given: &aws_credential_types::Credentials,
+    ) -> Result<Self, CredentialFailure> {
         let unusable = || {
             CredentialFailure::unusable(
                 "credentials hold a character that no HTTP header may carry",

@@ -57,15 +57,14 @@ fn is_signed(name: &HeaderName) -> bool {
         || name.as_str() == "content-md5"
 }
 
-/// Appends `value` without spaces at its ends and with each run of spaces inside as one.
+/// Appends `value` without spaces at its ends and with each run of spaces inside as one. Spaces alone: S3 keeps tabs.
 fn push_trimmed(out: &mut Vec<u8>, value: &[u8]) {
-    let value = value.trim_ascii();
-    let mut rest = value;
-    while let Some(at) = rest.windows(2).position(|pair| pair == b"  ") {
-        out.extend_from_slice(&rest[..=at]);
-        rest = &rest[at..];
-        let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
-        rest = &rest[spaces..];
+    let mut words = value.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
+    if let Some(first) = words.next() {
+        out.extend_from_slice(first);
     }
-    out.extend_from_slice(rest);
+    for word in words {
+        out.push(b' ');
+        out.extend_from_slice(word);
+    }
 }

@@ -6,6 +6,8 @@
 
 mod canonical;
 mod key;
+#[cfg(test)]
+mod oracle;
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
