@@ -93,7 +93,9 @@ pub enum LedgerError {
         path: String,
     },
     /// A newer program wrote it.
-    #[error("the ledger `{path}` has version {found}, and this program reads {known}: use the newer program")]
+    #[error(
+        "the ledger `{path}` has version {found}, and this program reads {known}: use the newer program"
+    )]
     Newer {
         /// The place.
         path: String,

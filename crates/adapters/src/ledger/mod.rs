@@ -1,0 +1,3 @@
+//! The memory of a run.
+
+pub mod sqlite;
