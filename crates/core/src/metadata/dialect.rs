@@ -6,7 +6,7 @@ use crate::toc::{EntryKind, PosixFacts};
 
 /// Gives the user metadata of an entry's object: names without `x-amz-meta-`, each with its value, all ASCII.
 ///
-/// Of [`MetadataDialect::Union`] 12 pairs, 409 bytes for the widest owner, a ten-digit time and the largest object;
+/// Of [`MetadataDialect::Union`] 12 pairs, 410 bytes for the widest owner, a ten-digit time and the largest object;
 /// of [`MetadataDialect::None`] nothing. The order is fixed.
 pub fn object_metadata(
     dialect: MetadataDialect,
