@@ -80,7 +80,7 @@ class Bench:
     def _make(self, data_set: datasets.DataSet) -> Path:
         # In a process of its own: what this one ever held of memory, its children start with.
         script = [sys.executable, ROOT / "bench/datasets.py", data_set.name]
-        subprocess.run([*script, "--dir", self.args.dir, "--free-min", str(self.args.free_min)], check=True)
+        subprocess.run([*script, "--dir", self.args.dir, "--free-min", str(self.args.free_min)], check=True, stdout=subprocess.DEVNULL)
         return self.args.dir / data_set.name
 
     def _rows(self, name: str, scenario: Scenario) -> dict[str, dict]:
