@@ -1,32 +1,32 @@
-//! The embedded S3 server under a client that is not ours: boto3, driven by `embedded_server/drive.py`.
+//! The embedded S3 server under clients that are not ours: boto3, driven by `embedded_server/drive.py`, the AWS CLI and
+//! s5cmd.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use s3_bucket_loader::demo::{EmbeddedServer, ServerError, ServerOptions, StoreLocation};
+use s3_bucket_loader::demo::{
+    EmbeddedServer, ServerError, ServerOptions, StoreLocation, write_sample,
+};
+use s3bl_testkit::Tool;
 use tokio::process::Command;
 
 /// Runs a scenario of `drive.py` against a server.
 async fn drive(server: &EmbeddedServer, scenario: &str) {
-    let (access_key, secret_key) = server.credentials();
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(python())
-        .arg(here.join("tests/embedded_server/drive.py"))
-        .arg(scenario)
-        .env("ENDPOINT", server.endpoint_url())
-        .env("ACCESS_KEY", access_key)
-        .env("SECRET_KEY", secret_key)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .expect("python3 runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{scenario}: {said}");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/embedded_server/drive.py");
+    run(server, Tool::Python, &[script, scenario]).await;
 }
 
-/// The project's virtual environment has boto3; so may the system's Python.
-fn python() -> PathBuf {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
-    if ours.exists() { ours } else { "python3".into() }
+/// Runs a client to its end; it must succeed.
+async fn run(server: &EmbeddedServer, tool: Tool, arguments: &[&str]) {
+    let (access_key, secret_key) = server.credentials();
+    let mut command = tool.command(&server.endpoint_url()).unwrap();
+    command.env("AWS_ACCESS_KEY_ID", access_key).env("AWS_SECRET_ACCESS_KEY", secret_key);
+    let command = Command::from(command).args(arguments).kill_on_drop(true).output();
+    let output = command.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{tool:?} {arguments:?}: {said}");
 }
 
 async fn start(location: StoreLocation) -> EmbeddedServer {
@@ -36,7 +36,7 @@ async fn start(location: StoreLocation) -> EmbeddedServer {
         .unwrap()
 }
 
-/// Runs a scenario over memory and over a directory; afterwards the directory holds no data that nothing names.
+/// Runs a scenario over memory and over a directory.
 async fn drive_both(scenario: &str) {
     let directory = tempfile::tempdir().unwrap();
     for location in [StoreLocation::Memory, StoreLocation::Directory(directory.path().to_owned())] {
@@ -96,13 +96,50 @@ async fn a_restart_finds_everything_and_deleted_bytes_leave_the_disk() {
     start(location).await.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sample_goes_up_by_one_client_and_comes_back_by_another() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [sample, back] = ["sample", "back"].map(|name| scratch.path().join(name));
+    write_sample(&sample, 7).unwrap();
+    let server = start(StoreLocation::Directory(scratch.path().join("store"))).await;
+    let [from, to] =
+        [sample.join("documents"), back.clone()].map(|path| format!("{}/", path.display()));
+
+    run(&server, Tool::Aws, &["s3", "sync", "--only-show-errors", &from, "s3://drive/up/"]).await;
+    run(&server, Tool::S5cmd, &["cp", "s3://drive/up/*", &to]).await;
+
+    let sent = files(&sample.join("documents"));
+    assert!(sent.len() > 400, "{} files", sent.len());
+    assert!(files(&back) == sent, "a file differs");
+    server.stop().await;
+}
+
+/// All files beneath a directory, by their path in it.
+fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                let content = std::fs::read(&path).unwrap();
+                found.insert(path.strip_prefix(root).unwrap().to_owned(), content);
+            }
+        }
+    }
+    found
+}
+
 #[tokio::test]
 async fn two_servers_never_share_a_directory() {
     let directory = tempfile::tempdir().unwrap();
     let location = StoreLocation::Directory(directory.path().to_owned());
     let first = start(location.clone()).await;
 
-    let second = EmbeddedServer::start(ServerOptions { location, ..ServerOptions::default() }).await;
+    let second =
+        EmbeddedServer::start(ServerOptions { location, ..ServerOptions::default() }).await;
 
     assert!(matches!(second, Err(ServerError::Store(_))), "{second:?}");
     first.stop().await;

@@ -1,6 +1,7 @@
 """Drives the embedded S3 server with a client that is not ours: boto3.
 
-Usage: drive.py SCENARIO, with ENDPOINT, ACCESS_KEY and SECRET_KEY in the environment. The bucket `drive` exists.
+Usage: drive.py SCENARIO, with AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the
+environment. The bucket `drive` exists.
 A scenario that fails raises; embedded_server.rs runs each one as a test of its own.
 """
 
@@ -23,7 +24,7 @@ import botocore.config
 import botocore.credentials
 import botocore.exceptions
 
-ENDPOINT = os.environ["ENDPOINT"]
+ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
 BUCKET = "drive"
 MIB = 1024 * 1024
 
@@ -60,8 +61,8 @@ def client(access_key=None, secret_key=None, **config):
     return boto3.client(
         "s3",
         endpoint_url=ENDPOINT,
-        aws_access_key_id=access_key or os.environ["ACCESS_KEY"],
-        aws_secret_access_key=secret_key or os.environ["SECRET_KEY"],
+        aws_access_key_id=access_key or os.environ["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=secret_key or os.environ["AWS_SECRET_ACCESS_KEY"],
         region_name="us-east-1",
         config=botocore.config.Config(retries={"total_max_attempts": 1}, **config),
     )
@@ -273,7 +274,7 @@ def raw_put(key, payload_hash, payload, headers):
     url = f"{ENDPOINT}/{BUCKET}/{urllib.parse.quote(key)}"
     request = botocore.awsrequest.AWSRequest("PUT", url, headers=headers)
     credentials = botocore.credentials.Credentials(
-        os.environ["ACCESS_KEY"], os.environ["SECRET_KEY"]
+        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     )
     Signer(credentials, "s3", "us-east-1").add_auth(request)
     parsed = urllib.parse.urlsplit(url)
@@ -402,9 +403,15 @@ def composite_checksums_and_aborts_follow_the_rules():
         ChecksumAlgorithm="SHA256",
         ChecksumType="FULL_OBJECT",
     )
+    named = s3.create_multipart_upload(**where, ChecksumAlgorithm="CRC32C")["UploadId"]
+    part = {**where, "UploadId": named, "PartNumber": 1, "Body": b"part"}
+    refused("InvalidRequest", s3.upload_part, **part, ChecksumCRC32=crc32(b"part"))
     upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
     part = {**upload, "PartNumber": 1, "Body": b"part"}
-    refused("InvalidRequest", s3.upload_part, **part, ChecksumCRC32=crc32(b"part"))
+    refused("BadDigest", s3.upload_part, **part, ChecksumCRC32=crc32(b"other"))
+    assert s3.upload_part(**part, ChecksumCRC32=crc32(b"part"))["ChecksumCRC32"] == crc32(b"part")
+    listed = s3.list_parts(**upload)["Parts"][0]
+    assert listed["ChecksumCRC64NVME"] == crc64nvme(b"part")
     refused("BadDigest", s3.upload_part, **part, ChecksumCRC64NVME="AAAAAAAAAAA=")
     refused("BadDigest", s3.upload_part, **part, ContentMD5=b64(hashlib.md5(b"other").digest()))
     refused("InvalidArgument", s3.upload_part, **{**part, "PartNumber": 10_001})

@@ -22,13 +22,14 @@ const INLINE_BYTES: usize = 64 * 1024;
 /// How much a hop to a blocking thread carries.
 const HOP_BYTES: usize = 1024 * 1024;
 
-/// Takes a request's body into the store, without an object that names it yet.
+/// Takes a request's body into the store, without an object that names it yet; the checksums of one or two
+/// algorithms are computed on the way.
 pub(super) async fn receive(
     store: &Arc<Store>,
     body: Option<StreamingBlob>,
-    algorithm: Algorithm,
+    (algorithm, second): (Algorithm, Option<Algorithm>),
 ) -> S3Result<Stored> {
-    let mut writer = store.writer(algorithm);
+    let mut writer = store.writer(algorithm, second);
     let mut body = body.map_or_else(Body::empty, Body::from);
     let (mut pending, mut pending_bytes) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -107,7 +108,7 @@ pub(super) async fn copy(
     mut reader: ObjectReader,
     algorithm: Algorithm,
 ) -> S3Result<Stored> {
-    let mut writer = store.writer(algorithm);
+    let mut writer = store.writer(algorithm, None);
     let hop = tokio::task::spawn_blocking(move || {
         while let Some(chunk) = reader.next_chunk(HOP_BYTES)? {
             writer.write(&chunk)?;

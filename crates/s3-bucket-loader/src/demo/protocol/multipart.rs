@@ -70,24 +70,16 @@ pub(super) async fn put_part(
     let number = part_number(input.part_number)?;
     let expectation = Expectation::from_headers(&headers)?;
     let address = UploadAddress { bucket: input.bucket, key: input.key, id: input.upload_id };
-    let expected = store.upload_algorithm(&address);
-    let sent = expectation.algorithm().or_else(|| expected.as_ref().ok().copied());
+    let planned = store.part_algorithms(&address, expectation.algorithm());
+    let algorithms = planned.as_ref().map_or((Algorithm::Crc64nvme, None), |planned| *planned);
 
     // As with an object, the body is read to its end before anything is refused.
-    let stored = body::receive(store, input.body, sent.unwrap_or(Algorithm::Crc64nvme)).await?;
-    let expected = expected?;
-    if stored.checksum.algorithm != expected {
-        return Err(s3_error!(
-            InvalidRequest,
-            "checksum type mismatch: the upload uses {}, the part {}",
-            expected.name(),
-            stored.checksum.algorithm.name()
-        ));
-    }
+    let stored = body::receive(store, input.body, algorithms).await?;
+    planned?;
     expectation.verify(&stored, trailing_headers.as_ref())?;
     let part = Part::new(stored);
     let mut headers = HeaderMap::new();
-    add_checksum(&mut headers, &part.checksum)?;
+    add_checksum(&mut headers, part.second.as_ref().unwrap_or(&part.checksum))?;
     headers.remove("x-amz-checksum-type");
     let output = UploadPartOutput { e_tag: Some(etag(&part.etag)), ..UploadPartOutput::default() };
     store.put_part(&address, number, part)?;
@@ -100,7 +92,7 @@ pub(super) async fn copy_part(
 ) -> Answer<UploadPartCopyOutput> {
     let number = part_number(input.part_number)?;
     let address = UploadAddress { bucket: input.bucket, key: input.key, id: input.upload_id };
-    let algorithm = store.upload_algorithm(&address)?;
+    let (algorithm, _) = store.part_algorithms(&address, None)?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match,
         if_none_match: input.copy_source_if_none_match,

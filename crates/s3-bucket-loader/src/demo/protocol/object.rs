@@ -31,7 +31,7 @@ pub(super) async fn put(
     let algorithm = expectation.algorithm().unwrap_or(Algorithm::Crc64nvme);
 
     // The body is read to its end before anything is refused: a client that is still sending could miss the answer.
-    let stored = body::receive(store, input.body, algorithm).await?;
+    let stored = body::receive(store, input.body, (algorithm, None)).await?;
     expectation.verify(&stored, trailing_headers.as_ref())?;
     let object = Object::new(stored, attributes);
     let mut headers = HeaderMap::new();

@@ -124,11 +124,13 @@ impl Expectation {
             }
         };
         match sent {
-            Some(sent) if sent != stored.checksum => Err(s3_error!(
-                BadDigest,
-                "the {} you specified did not match what was received",
-                sent.algorithm.name()
-            )),
+            Some(sent) if sent != stored.checksum && stored.second.as_ref() != Some(&sent) => {
+                Err(s3_error!(
+                    BadDigest,
+                    "the {} you specified did not match what was received",
+                    sent.algorithm.name()
+                ))
+            }
             Some(_) | None => Ok(()),
         }
     }

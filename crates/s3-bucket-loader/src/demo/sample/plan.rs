@@ -116,7 +116,8 @@ impl Planner {
 
     /// One of each thing that loaders have lost.
     fn oddities(&mut self) {
-        for directory in ["odd", "odd/empty directory", "odd/private", "odd/nothing/within/nothing"] {
+        for directory in ["odd", "odd/empty directory", "odd/private", "odd/nothing/within/nothing"]
+        {
             let mut path = String::new();
             for name in directory.split('/') {
                 path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };

@@ -4,11 +4,12 @@
 //! it when another replaces it. When the last holder of an unkept blob is gone, be it an upload that broke off or
 //! the reader of an object that was overwritten meanwhile, the file is removed.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
@@ -107,19 +108,8 @@ impl Blobs {
         Self { directory: Some(directory.into()), next: Arc::new(AtomicU64::new(1)) }
     }
 
-    /// The blob that an earlier run has written; already kept. Its number is not given out again: the journal may
-    /// name a number long after its file is gone.
-    pub(super) fn existing(&self, name: BlobRef) -> Segment {
-        self.next.fetch_max(name.file + 1, Ordering::Relaxed);
-        let content = match &self.directory {
-            Some(directory) if name.file != 0 => Content::File(path_of(directory, name.file)),
-            Some(_) | None => Content::Memory(Bytes::new()),
-        };
-        Segment(Arc::new(Blob { name, content, kept: AtomicBool::new(true) }))
-    }
-
-    /// Starts a new blob; `algorithm` is the checksum computed while it is written.
-    pub(super) fn writer(&self, algorithm: Algorithm) -> BlobWriter {
+    /// Starts a new blob; the checksums of one or two algorithms are computed while it is written.
+    pub(super) fn writer(&self, algorithm: Algorithm, second: Option<Algorithm>) -> BlobWriter {
         let target = match &self.directory {
             Some(directory) => Target::File {
                 directory: Arc::clone(directory),
@@ -128,7 +118,40 @@ impl Blobs {
             },
             None => Target::Memory(Vec::new()),
         };
-        BlobWriter { target, size: 0, digests: Digests::new(algorithm) }
+        BlobWriter { target, size: 0, digests: Digests::new(algorithm, second) }
+    }
+}
+
+/// Finds again, while the journal is replayed, the blobs that its lines name.
+///
+/// A line that completes an upload names the files of its parts a second time: both must hold the same blob, as they
+/// did when the lines were written, or the end of the upload would remove the bytes of the object.
+pub(super) struct Recovery<'a> {
+    blobs: &'a Blobs,
+    known: HashMap<u64, Weak<Blob>>,
+}
+
+impl<'a> Recovery<'a> {
+    pub(super) fn new(blobs: &'a Blobs) -> Self {
+        Self { blobs, known: HashMap::new() }
+    }
+
+    /// The blob of a name. Its number is not given out again: the journal may name a number long after its file is
+    /// gone.
+    pub(super) fn segment(&mut self, name: BlobRef) -> Segment {
+        self.blobs.next.fetch_max(name.file + 1, Ordering::Relaxed);
+        let directory = self.blobs.directory.as_ref().filter(|_| name.file != 0);
+        let Some(directory) = directory else {
+            let content = Content::Memory(Bytes::new());
+            return Segment(Arc::new(Blob { name, content, kept: AtomicBool::new(true) }));
+        };
+        if let Some(blob) = self.known.get(&name.file).and_then(Weak::upgrade) {
+            return Segment(blob);
+        }
+        let content = Content::File(path_of(directory, name.file));
+        let blob = Arc::new(Blob { name, content, kept: AtomicBool::new(true) });
+        self.known.insert(name.file, Arc::downgrade(&blob));
+        Segment(blob)
     }
 }
 
@@ -154,6 +177,8 @@ pub(in crate::demo) struct Stored {
     pub(super) segment: Segment,
     pub(in crate::demo) md5: [u8; 16],
     pub(in crate::demo) checksum: Checksum,
+    /// That of the second algorithm, if one was asked for.
+    pub(in crate::demo) second: Option<Checksum>,
 }
 
 impl BlobWriter {
@@ -193,8 +218,8 @@ impl BlobWriter {
         };
         let name = BlobRef { file, size: self.size };
         let segment = Segment(Arc::new(Blob { name, content, kept: AtomicBool::new(false) }));
-        let (md5, checksum) = self.digests.finish();
-        Stored { segment, md5, checksum }
+        let (md5, checksum, second) = self.digests.finish();
+        Stored { segment, md5, checksum, second }
     }
 }
 
@@ -245,7 +270,7 @@ mod tests {
     use super::*;
 
     fn write(blobs: &Blobs, bytes: &[u8]) -> Segment {
-        let mut writer = blobs.writer(Algorithm::Crc64nvme);
+        let mut writer = blobs.writer(Algorithm::Crc64nvme, None);
         writer.write(bytes).unwrap();
         writer.finish().segment
     }
@@ -272,7 +297,7 @@ mod tests {
     #[test]
     fn a_writer_that_breaks_off_leaves_no_file() {
         let directory = tempfile::tempdir().unwrap();
-        let mut writer = Blobs::in_directory(directory.path()).writer(Algorithm::Crc32);
+        let mut writer = Blobs::in_directory(directory.path()).writer(Algorithm::Crc32, None);
         writer.write(b"half of the by").unwrap();
         assert!(path_of(directory.path(), 1).exists());
 

@@ -190,24 +190,30 @@ fn big_endian(raw: &[u8]) -> u64 {
     raw.iter().fold(0, |value, &byte| (value << 8) | u64::from(byte))
 }
 
-/// Computes, in one pass, what S3 keeps of the bytes that it stores: MD5 and one checksum.
+/// Computes, in one pass, what S3 keeps of the bytes that it stores: MD5, one checksum, and sometimes a second one,
+/// only to verify what a client has sent.
 pub(super) struct Digests {
     md5: Md5,
     checksum: Hasher,
+    second: Option<Hasher>,
 }
 
 impl Digests {
-    pub(super) fn new(algorithm: Algorithm) -> Self {
-        Self { md5: Md5::new(), checksum: Hasher::new(algorithm) }
+    pub(super) fn new(algorithm: Algorithm, second: Option<Algorithm>) -> Self {
+        let second = second.map(Hasher::new);
+        Self { md5: Md5::new(), checksum: Hasher::new(algorithm), second }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
         self.checksum.update(bytes);
+        if let Some(second) = &mut self.second {
+            second.update(bytes);
+        }
     }
 
-    pub(super) fn finish(self) -> ([u8; 16], Checksum) {
-        (self.md5.finalize(), self.checksum.finish())
+    pub(super) fn finish(self) -> ([u8; 16], Checksum, Option<Checksum>) {
+        (self.md5.finalize(), self.checksum.finish(), self.second.map(Hasher::finish))
     }
 }
 
@@ -256,7 +262,7 @@ mod tests {
     use super::*;
 
     fn checksum(algorithm: Algorithm, bytes: &[u8]) -> Checksum {
-        let mut digests = Digests::new(algorithm);
+        let mut digests = Digests::new(algorithm, None);
         digests.update(bytes);
         digests.finish().1
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::blob::{BlobRef, Blobs, Segment};
+use super::blob::{BlobRef, Blobs, Recovery, Segment};
 use super::error::OpenError;
 use super::index::{Index, Record};
 
@@ -109,6 +109,7 @@ fn replay(path: &Path, blobs: &Blobs) -> Result<(Index, usize, u64), OpenError> 
         opened => opened.map_err(OpenError::io(path))?,
     };
     let mut reader = BufReader::new(file);
+    let mut recovery = Recovery::new(blobs);
     let (mut lines, mut length, mut line) = (0_usize, 0_u64, Vec::new());
     loop {
         line.clear();
@@ -118,10 +119,8 @@ fn replay(path: &Path, blobs: &Blobs) -> Result<(Index, usize, u64), OpenError> 
         }
         length += size as u64;
         lines += 1;
-        replay_line(&line, lines, blobs, &mut index).map_err(|source| OpenError::Journal {
-            path: path.to_owned(),
-            line: lines as u64,
-            source,
+        replay_line(&line, lines, &mut recovery, &mut index).map_err(|source| {
+            OpenError::Journal { path: path.to_owned(), line: lines as u64, source }
         })?;
     }
 }
@@ -129,7 +128,7 @@ fn replay(path: &Path, blobs: &Blobs) -> Result<(Index, usize, u64), OpenError> 
 fn replay_line(
     line: &[u8],
     number: usize,
-    blobs: &Blobs,
+    recovery: &mut Recovery<'_>,
     index: &mut Index,
 ) -> Result<(), serde_json::Error> {
     if number == 1 {
@@ -141,6 +140,6 @@ fn replay_line(
         };
     }
     let record: Record<BlobRef> = serde_json::from_slice(line)?;
-    index.apply(record.map(|name| blobs.existing(name)));
+    index.apply(record.map(|name| recovery.segment(name)));
     Ok(())
 }

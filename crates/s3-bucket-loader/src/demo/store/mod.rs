@@ -41,3 +41,6 @@ pub(super) use object::{Attributes, Object, UnixSeconds};
 pub(super) use reader::ObjectReader;
 pub(super) use state::Store;
 pub(super) use upload::{Part, Upload, UploadAddress};
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,9 @@ fn claimed_part<'a>(upload: &'a Upload, claim: &PartClaim) -> Result<&'a Part, S
     let part = upload.parts.get(&number).filter(|part| part.etag == claim.etag);
     let part = part.ok_or(StoreError::InvalidPart { number })?;
     match &claim.checksum {
-        Some(checksum) if *checksum != part.checksum => Err(StoreError::InvalidPart { number }),
+        Some(checksum) if *checksum != part.checksum && part.second.as_ref() != Some(checksum) => {
+            Err(StoreError::InvalidPart { number })
+        }
         None if upload.kind == Kind::Composite => {
             Err(StoreError::PartChecksumMissing { number, algorithm: upload.algorithm.name() })
         }

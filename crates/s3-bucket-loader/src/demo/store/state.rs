@@ -84,9 +84,13 @@ impl Store {
         self.state.write().expect("nothing panics while it holds the store")
     }
 
-    /// Starts to take in bytes; `algorithm` is computed on the way.
-    pub(in crate::demo) fn writer(&self, algorithm: Algorithm) -> BlobWriter {
-        self.blobs.writer(algorithm)
+    /// Starts to take in bytes; the checksums of one or two algorithms are computed on the way.
+    pub(in crate::demo) fn writer(
+        &self,
+        algorithm: Algorithm,
+        second: Option<Algorithm>,
+    ) -> BlobWriter {
+        self.blobs.writer(algorithm, second)
     }
 
     /// Creates a bucket.
@@ -192,12 +196,22 @@ impl Store {
         self.read().index.upload(address).cloned()
     }
 
-    /// The checksum algorithm that the parts of an upload use.
-    pub(in crate::demo) fn upload_algorithm(
+    /// The algorithms to compute of a part that is sent with a checksum of `sent`: that of the upload, and `sent`
+    /// itself when it is another one and the upload allows it.
+    pub(in crate::demo) fn part_algorithms(
         &self,
         address: &UploadAddress,
-    ) -> Result<Algorithm, StoreError> {
-        self.read().index.upload(address).map(|upload| upload.algorithm)
+        sent: Option<Algorithm>,
+    ) -> Result<(Algorithm, Option<Algorithm>), StoreError> {
+        let state = self.read();
+        let upload = state.index.upload(address)?;
+        match sent.filter(|sent| *sent != upload.algorithm) {
+            Some(sent) if !upload.implied => Err(StoreError::AlgorithmDiffers {
+                expected: upload.algorithm.name(),
+                actual: sent.name(),
+            }),
+            second => Ok((upload.algorithm, second)),
+        }
     }
 
     /// The uploads of a bucket that go on, by key and id, with the time of their start.

@@ -23,6 +23,8 @@ pub(in crate::demo) struct Upload<S = Segment> {
     pub(in crate::demo) attributes: Attributes,
     pub(in crate::demo) algorithm: Algorithm,
     pub(in crate::demo) kind: Kind,
+    /// The client named no algorithm: then its parts may use any.
+    pub(in crate::demo) implied: bool,
     pub(in crate::demo) initiated: UnixSeconds,
     pub(in crate::demo) parts: BTreeMap<u16, Part<S>>,
 }
@@ -32,7 +34,11 @@ pub(in crate::demo) struct Upload<S = Segment> {
 pub(in crate::demo) struct Part<S = Segment> {
     /// MD5 in hexadecimal, without quotes.
     pub(in crate::demo) etag: String,
+    /// Of the upload's algorithm.
     pub(in crate::demo) checksum: Checksum,
+    /// Of the algorithm that the part was sent with, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::demo) second: Option<Checksum>,
     pub(in crate::demo) modified: UnixSeconds,
     pub(super) segment: S,
 }
@@ -44,18 +50,19 @@ impl Upload {
         algorithm: Option<Algorithm>,
         kind: Option<Kind>,
     ) -> Self {
+        let implied = algorithm.is_none();
         let algorithm = algorithm.unwrap_or(Algorithm::Crc64nvme);
         let kind = kind.unwrap_or_else(|| algorithm.default_kind());
         let initiated = UnixSeconds::now();
-        Self { attributes, algorithm, kind, initiated, parts: BTreeMap::new() }
+        Self { attributes, algorithm, kind, implied, initiated, parts: BTreeMap::new() }
     }
 }
 
 impl Part {
     /// A part that has just arrived.
     pub(in crate::demo) fn new(stored: Stored) -> Self {
-        let Stored { segment, md5, checksum } = stored;
-        Self { etag: hex(&md5), checksum, modified: UnixSeconds::now(), segment }
+        let Stored { segment, md5, checksum, second } = stored;
+        Self { etag: hex(&md5), checksum, second, modified: UnixSeconds::now(), segment }
     }
 
     /// Bytes of the part.
@@ -71,6 +78,7 @@ impl<S> Upload<S> {
             attributes: self.attributes,
             algorithm: self.algorithm,
             kind: self.kind,
+            implied: self.implied,
             initiated: self.initiated,
             parts: self
                 .parts
@@ -87,6 +95,7 @@ impl<S> Part<S> {
         Part {
             etag: self.etag,
             checksum: self.checksum,
+            second: self.second,
             modified: self.modified,
             segment: name(self.segment),
         }
