@@ -2,7 +2,7 @@
 //!
 //! What lives here: S3 servers and a NATS server on free loopback ports ([`Server`], [`Nats`]), clients that share
 //! no code with ours ([`Tool`]), source trees full of odd names ([`Tree`]), a byte-for-byte comparison of a tree with
-//! a bucket ([`compare`]). What does not: any imitation
+//! a bucket ([`compare`]), and a proxy that breaks connections on command ([`proxy`]). What does not: any imitation
 //! of a server. Called from the tests of the other crates, through `[dev-dependencies]`.
 //!
 //! Servers and clients are installed by `scripts/setup-test-tools`. Where one is missing the error names that
@@ -11,6 +11,7 @@
 pub mod compare;
 mod port;
 mod process;
+pub mod proxy;
 pub mod server;
 mod shared;
 mod tool;
