@@ -8,9 +8,9 @@ use s3bl_core::toc::{EntryKind, PackedEntries, WalkTotals};
 
 /// A durable memory of one run. Calls block; one thread owns it.
 ///
-/// A master that takes a run up again does so in this order: it reads [`Ledger::recover`]; if that names no closed
-/// TOC but batches, it appends [`Record::CrawlRestarted`], recovers once more, and lets every batch of the new crawl
-/// go through [`PlannedSet::sift`].
+/// A master that takes a run up again does so in this order: it reads [`Ledger::recover`]; if a master led before and
+/// the TOC is not closed, it appends [`Record::CrawlRestarted`], recovers once more, lets every batch of the new
+/// crawl go through [`PlannedSet::sift`], and closes the TOC with [`PlannedSet::joined_totals`].
 pub trait Ledger: Send {
     /// Reads what the run is.
     fn header(&self) -> Result<RunHeader, LedgerError>;
