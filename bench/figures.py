@@ -99,7 +99,7 @@ class Settling:
     seconds_to_90: int | None
     """From the first request until nine tenths of the rate are reached and kept for five seconds."""
     share_after_15s: float | None
-    """Of the rate, from second 15 to the end; None if the run was shorter."""
+    """Of the rate, accepted in the 15 seconds after the first 15; None if the run was shorter."""
     refused_share: float
     missing: int
     """Files that never arrived."""
@@ -108,7 +108,7 @@ class Settling:
 def settling(sample: dict, rate: int, files: int) -> Settling:
     stats = sample["stats"]
     accepted = accepted_per_second(stats)
-    late = accepted[15:]
+    late = accepted[15:30]
     requests = sum(first + second for first, second in stats["per_second"])
     return Settling(
         seconds_to_90=seconds_to(accepted, 0.9 * rate),

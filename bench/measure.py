@@ -135,6 +135,28 @@ def process_seconds(pid: int | None) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
+def wait_for_quiet(seconds: float, share: float = 0.05) -> None:
+    """Waits until the machine has nothing else to do, but no longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        before, start = busy_seconds(), time.monotonic()
+        time.sleep(1.0)
+        if (busy_seconds() - before) / ((time.monotonic() - start) * CORES) < share:
+            return
+
+
+def mentions(log: Path, count: int) -> bool:
+    """Whether a dry run's output names this number of files, or lists as many."""
+    names = {str(count).encode(), f"{count:,}".encode()}
+    lines = 0
+    with open(log, "rb") as file:
+        for line in file:
+            lines += 1
+            if any(name in line for name in names):
+                return True
+    return lines >= count
+
+
 def tail(log: Path, size: int = 600) -> str:
     with open(log, "rb") as file:
         file.seek(max(0, os.path.getsize(log) - size))

@@ -94,7 +94,7 @@ def first_write(row: Row) -> str:
 
 
 def rate_table(scenario: dict) -> str:
-    header = ["Tool", "Wall s", "90 % of the rate after s", "Accepted after 15 s", "Refused", "Files missing", "Accepted/s, second by second"]
+    header = ["Tool", "Wall s", "90 % of the rate after s", "Accepted in s 15–30", "Refused", "Files missing", "Accepted/s, second by second"]
     lines = []
     for row in rows(scenario):
         if not row.samples:

@@ -116,6 +116,7 @@ class Bench:
         job = Job(self._binary(tool), data, server.endpoint, home, self.authority)
         argv = tool.argv(job)
         extra = tool.env(job)
+        measure.wait_for_quiet(self.args.wait)
         row["command"] = shown([*(f"{key}={value}" for key, value in extra.items()), *argv], job)
         env = environment(home) | extra | self._trust(scenario)
         try:
@@ -125,7 +126,7 @@ class Bench:
         sample = asdict(usage) | {
             "server_cpu": server.cpu,
             "disturbed": usage.others > DISTURBED,
-            "failure": failure(tool, usage, stats, data_set),
+            "failure": failure(tool, usage, stats, data_set, home / "log"),
             "stats": stats,
         }
         if not sample["failure"]:
@@ -162,7 +163,7 @@ class Bench:
         self.save()
 
 
-def failure(tool: Tool, usage: measure.Usage, stats: dict, data_set: datasets.DataSet) -> str | None:
+def failure(tool: Tool, usage: measure.Usage, stats: dict, data_set: datasets.DataSet, log: Path) -> str | None:
     """Why the run does not count, in the server's eyes first."""
     if usage.exit_code is None:
         return f"ended after {usage.wall:.0f} s"
@@ -174,6 +175,8 @@ def failure(tool: Tool, usage: measure.Usage, stats: dict, data_set: datasets.Da
         return f"the server holds {held['objects']} files and {held['bytes']} bytes of {wanted[0]} and {wanted[1]}"
     if usage.exit_code not in tool.exit_codes:
         return f"exit code {usage.exit_code}"
+    if tool.is_dry and not measure.mentions(log, data_set.files):
+        return "the dry run does not tell the number of files"
     return None
 
 
@@ -232,6 +235,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dir", type=Path, default=Path("/tmp/bench-data"), help="where the data sets are kept")
     parser.add_argument("--free-min", type=int, default=30, metavar="GIB", help="disk space to leave alone")
     parser.add_argument("--with-s3sync", action="store_true", help="compile s3sync too; takes many minutes")
+    parser.add_argument("--wait", type=float, default=60, metavar="S", help="wait so long for a quiet machine (60)")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
     args = parser.parse_args()
     if unknown := [name for name in args.scenarios if name not in SCENARIOS]:
@@ -239,7 +243,7 @@ def parse() -> argparse.Namespace:
     if unknown := [name for name in args.tools or [] if name not in TOOLS]:
         parser.error(f"no tool `{unknown[0]}`; there are {', '.join(TOOLS)}")
     if args.quick:
-        args.rounds = 1
+        args.rounds, args.wait = 1, 0
     return args
 
 

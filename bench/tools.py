@@ -135,9 +135,9 @@ RCLONE_FAST = ("--transfers", "32", "--checkers", "32", "--s3-no-head", "--no-tr
 TOOLS: dict[str, Tool] = {
     "ours": Tool("s3-bucket-loader, no validation", "ours", ours("--validate", "none")),
     "ours-list": Tool("s3-bucket-loader, validated by LIST", "ours", ours("--validate", "list")),
-    "ours-dry": Tool("s3-bucket-loader --dry-run", "ours", ours("--dry-run"), is_dry=True),
+    "ours-dry": Tool("s3-bucket-loader --dry-run", "ours", ours("--dry-run", "--json"), is_dry=True),
     "s5cmd": Tool("s5cmd", "s5cmd", s5cmd()),
-    "s5cmd-dry": Tool("s5cmd --dry-run", "s5cmd", s5cmd("--dry-run"), is_dry=True),
+    "s5cmd-dry": Tool("s5cmd --dry-run", "s5cmd", s5cmd("--log", "info", "--dry-run"), is_dry=True),
     "juicefs": Tool("juicefs sync", "juicefs", juicefs()),
     "juicefs-32": Tool("juicefs sync -p 32", "juicefs", juicefs("--threads", "32")),
     "juicefs-200": Tool("juicefs sync -p 200", "juicefs", juicefs("--threads", "200")),
