@@ -363,6 +363,7 @@ def multipart_uploads_are_checked_and_joined():
     refused("BadDigest", call, **complete(parts, **full, ChecksumCRC64NVME="AAAAAAAAAAA="))
     wrong_size = {**full, "MpuObjectSize": 1}
     refused("InvalidRequest", call, **complete(parts, **wrong_size))
+    refused("InvalidRequest", call, **complete(parts, ChecksumType="COMPOSITE"))
     absent(s3, where["Key"])
     answer = call(**complete(parts, **full, ChecksumCRC64NVME=crc64nvme(whole)))
 

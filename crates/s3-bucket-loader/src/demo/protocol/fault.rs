@@ -21,6 +21,7 @@ impl From<StoreError> for S3Error {
             StoreError::ChecksumDiffers { .. } => S3ErrorCode::BadDigest,
             StoreError::PartChecksumMissing { .. }
             | StoreError::SizeDiffers { .. }
+            | StoreError::KindDiffers { .. }
             | StoreError::AlgorithmDiffers { .. } => S3ErrorCode::InvalidRequest,
             StoreError::Journal { .. } => S3ErrorCode::InternalError,
         };

@@ -144,6 +144,7 @@ pub(super) fn complete(
     let completion = Completion {
         parts: parts.into_iter().map(claim).collect::<S3Result<_>>()?,
         checksum: completion_checksum(&headers)?,
+        kind: input.checksum_type.as_ref().map(|kind| named_kind(kind.as_str())).transpose()?,
         size: input.mpu_object_size.and_then(|size| u64::try_from(size).ok()),
         precondition: precondition(input.if_match, input.if_none_match)?,
     };

@@ -81,6 +81,8 @@ pub(in crate::demo) enum StoreError {
     ChecksumDiffers { algorithm: &'static str },
     #[error("the upload uses {expected}, the request {actual}")]
     AlgorithmDiffers { expected: &'static str, actual: &'static str },
+    #[error("the upload's checksum is {expected}, the request says {actual}")]
+    KindDiffers { expected: &'static str, actual: &'static str },
     #[error("the journal cannot be written")]
     Journal {
         #[source]

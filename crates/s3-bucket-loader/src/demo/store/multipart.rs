@@ -19,6 +19,8 @@ pub(in crate::demo) struct Completion {
     pub(in crate::demo) parts: Vec<PartClaim>,
     /// The checksum of the whole object.
     pub(in crate::demo) checksum: Option<Checksum>,
+    /// What the upload's checksum covers.
+    pub(in crate::demo) kind: Option<Kind>,
     /// The size of the whole object.
     pub(in crate::demo) size: Option<u64>,
     pub(in crate::demo) precondition: Precondition,
@@ -52,7 +54,7 @@ pub(super) fn assemble(upload: &Upload, completion: &Completion) -> Result<Objec
         upload.kind,
         parts.iter().map(|(_, part)| (&part.checksum, part.size())),
     );
-    check_whole(&checksum, completion.checksum.as_ref())?;
+    check_whole(&checksum, completion)?;
     Ok(Object {
         attributes: upload.attributes.clone(),
         etag: etag(&parts),
@@ -102,8 +104,11 @@ fn check_sizes(parts: &[(u16, &Part)]) -> Result<(), StoreError> {
     }
 }
 
-fn check_whole(actual: &Checksum, sent: Option<&Checksum>) -> Result<(), StoreError> {
-    let Some(sent) = sent else { return Ok(()) };
+fn check_whole(actual: &Checksum, completion: &Completion) -> Result<(), StoreError> {
+    if let Some(kind) = completion.kind.filter(|kind| *kind != actual.kind) {
+        return Err(StoreError::KindDiffers { expected: actual.kind.name(), actual: kind.name() });
+    }
+    let Some(sent) = &completion.checksum else { return Ok(()) };
     if sent.algorithm != actual.algorithm {
         return Err(StoreError::AlgorithmDiffers {
             expected: actual.algorithm.name(),

@@ -42,6 +42,7 @@ fn put_in_parts(store: &Store, key: &str, bytes: &[u8]) {
     let completion = Completion {
         parts: vec![claim],
         checksum: None,
+        kind: None,
         size: Some(bytes.len() as u64),
         precondition: Precondition::Always,
     };
