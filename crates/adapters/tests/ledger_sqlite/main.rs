@@ -2,5 +2,8 @@
 
 mod sample;
 
+mod idempotence;
 mod open;
+mod reopen;
+mod resume;
 mod round_trip;

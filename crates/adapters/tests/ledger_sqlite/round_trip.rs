@@ -43,8 +43,7 @@ fn everything_that_was_appended_is_recovered_by_the_next_process() {
     let fourth = Batch::new(4, &[Fate::Validated, Fate::Unknown]);
     let batches = [first, second, third, fourth];
     let [first, second, third, fourth] = &batches;
-    let mark =
-        |name: &str| UploadMark { key: format!("k/{name}"), upload: format!("id-{name}") };
+    let mark = |name: &str| UploadMark { key: format!("k/{name}"), upload: format!("id-{name}") };
     let mut ledger = place.create();
     let begun = [
         Record::EpochBegun { epoch: Epoch(1), at: Timestamp(1000) },

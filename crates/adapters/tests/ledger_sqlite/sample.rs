@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_core::checksum::{Crc64Nvme, ETag};
 use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
-use s3bl_core::ledger::{
-    Finding, Planned, Record, RunHeader, ValidateTally, Verdict, WriteTally,
-};
+use s3bl_core::ledger::{Finding, Planned, Record, RunHeader, ValidateTally, Verdict, WriteTally};
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::{
     BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,

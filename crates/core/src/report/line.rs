@@ -140,9 +140,7 @@ mod tests {
     #[test]
     fn csv_is_quoted_where_it_must_be_and_runs_no_formula() {
         let csv = line(b"=HYPERLINK(\"x\"),b", "two\nlines").to_csv();
-        let expected = concat!(
-            "\"'=HYPERLINK(\"\"x\"\"),b\",,validate,etag-mismatch,mismatched,\"two\nlines\",2,w1\r\n"
-        );
+        let expected = "\"'=HYPERLINK(\"\"x\"\"),b\",,validate,etag-mismatch,mismatched,\"two\nlines\",2,w1\r\n";
         assert_eq!(csv, expected);
         assert_eq!(FailureLine::CSV_HEAD.split(',').count(), 8);
     }

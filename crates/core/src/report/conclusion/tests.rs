@@ -237,7 +237,7 @@ proptest! {
         let files = 10;
         let is_written = sums.write.written == files && sums.write.entries == files;
         let is_validated = sums.validate.validated == files
-            && sums.validate.evidence.get(&Evidence::Size).is_none();
+            && !sums.validate.evidence.contains_key(&Evidence::Size);
         let is_proven = is_written
             && (is_validated || !has_validation)
             && sums.walk_findings == 0
