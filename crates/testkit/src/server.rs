@@ -37,6 +37,12 @@ impl Kind {
     /// Every kind, for tests that run against all of them.
     pub const ALL: [Self; 3] = [Self::Seaweed, Self::Moto, Self::Juicefs];
 
+    /// The name in lower case: `seaweed`, `moto`, `juicefs`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.program().name
+    }
+
     fn program(self) -> &'static Program {
         match self {
             Self::Seaweed => &seaweed::PROGRAM,

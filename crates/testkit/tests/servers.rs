@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use s3bl_testkit::{Kind, Nats, Server, Tool};
 
@@ -48,9 +50,34 @@ fn a_server_is_gone_when_its_value_is_dropped() {
     }
 }
 
+/// A process that has a server is killed without a chance to clean up, as by `kill -9` or a debugger.
+#[test]
+fn a_server_does_not_outlive_a_killed_owner() {
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_s3bl-testkit"))
+        .arg(Kind::Moto.name())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let process: u32 = lines
+        .map(Result::unwrap)
+        .find_map(|line| line.strip_prefix("# process ")?.split(';').next()?.parse().ok())
+        .expect("the process is announced");
+    assert!(is_running(process));
+
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while is_running(process) {
+        assert!(Instant::now() < deadline, "the server still runs");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn nats_greets_and_is_gone_when_dropped() {
-    use std::io::Read;
     let server = Nats::start().unwrap();
     let process = server.process_id().unwrap();
     let mut greeting = [0; 5];
@@ -68,6 +95,8 @@ fn two_calls_for_the_shared_server_give_one_server() {
     assert_eq!(first.endpoint_url(), second.endpoint_url());
 }
 
+/// Whether the process exists and is more than an entry that its parent has not collected yet.
 fn is_running(process: u32) -> bool {
-    Path::new("/proc").join(process.to_string()).exists()
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("State:\tZ")
 }
