@@ -132,7 +132,7 @@ impl<'a> Reply<'a> {
             }
         }
         let kind = match &fault {
-            Fault::NotXml if !self.is_s3() && !body.is_empty() => ErrorKind::NotS3,
+            Fault::NotXml if !self.is_s3() && !body.trim_ascii().is_empty() => ErrorKind::NotS3,
             Fault::NotXml | Fault::OtherRoot(_) | Fault::Broken(_) | Fault::NotUtf8 => {
                 ErrorKind::Malformed
             }
