@@ -139,7 +139,8 @@ fn applied(
     kind: &ErrorKind,
 ) -> Applied {
     let is_refusal = status.is_client_error() || status.is_redirection();
-    let is_refused_early = matches!(code, Some("SlowDown" | "SlowDownWrite" | "NotImplemented"));
+    let is_refused_early = !status.is_success()
+        && matches!(code, Some("SlowDown" | "SlowDownWrite" | "NotImplemented"));
     let is_refused_in_success =
         status.is_success() && !matches!(kind, ErrorKind::ServerFault | ErrorKind::Throttled);
     if !operation.is_write() || is_refusal || is_refused_early || is_refused_in_success {

@@ -44,7 +44,10 @@ impl<'a> Reply<'a> {
         if !self.exchange.reply.status().is_success() {
             return Err(self.refusal().await);
         }
-        if self.is_html() && !self.is_s3() {
+        // An object may be a page; then it has an ETag, and who has none is told by that.
+        let may_be_page =
+            matches!(self.about.operation, Operation::GetObject | Operation::HeadObject);
+        if !may_be_page && self.is_html() && !self.is_s3() {
             return Err(self.not_s3());
         }
         Ok(self)

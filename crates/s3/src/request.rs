@@ -188,3 +188,77 @@ pub(crate) fn ascii(text: Vec<u8>) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text))
         .expect("the text is visible ASCII by construction")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(
+        base_path: &str,
+        is_bucket_in_path: bool,
+        key: Option<&str>,
+        query: &[(&'static str, &str)],
+    ) -> String {
+        let stationery = Stationery {
+            signer: &Signer::new("us-east-1"),
+            identity: None,
+            stamp: Stamp::of(0),
+            host: &HeaderValue::from_static("host"),
+            user_agent: &HeaderValue::from_static("agent"),
+            base_path,
+            is_bucket_in_path,
+            is_tls: false,
+            payload_hash: PayloadHash::default(),
+            expect_continue_above: None,
+        };
+        let mut wish = Wish::new(Operation::GetObject, Method::GET, "bucket", key);
+        wish.query = query.iter().map(|(name, value)| (*name, Cow::Borrowed(*value))).collect();
+        stationery.write(wish).unwrap().uri().to_string()
+    }
+
+    #[test]
+    fn a_key_stands_in_the_path_exactly_as_it_is() {
+        for (key, path) in [
+            ("a//b", "/bucket/a//b"),
+            ("/a", "/bucket//a"),
+            ("./x", "/bucket/./x"),
+            ("..", "/bucket/.."),
+            ("a/../b/", "/bucket/a/../b/"),
+            ("a?b#c", "/bucket/a%3Fb%23c"),
+            ("é +", "/bucket/%C3%A9%20%2B"),
+        ] {
+            assert_eq!(target("", true, Some(key), &[]), path);
+            assert_eq!(target("", false, Some(key), &[]), path.strip_prefix("/bucket").unwrap());
+            assert_eq!(target("/base/s3", true, Some(key), &[]), format!("/base/s3{path}"));
+        }
+    }
+
+    #[test]
+    fn a_bucket_s_own_requests_have_a_path_too() {
+        let query = [("list-type", "2"), ("prefix", "a/b c")];
+        assert_eq!(target("", true, None, &query), "/bucket?list-type=2&prefix=a%2Fb%20c");
+        assert_eq!(target("", false, None, &query), "/?list-type=2&prefix=a%2Fb%20c");
+        assert_eq!(target("", false, None, &[("uploads", "")]), "/?uploads=");
+    }
+
+    #[test]
+    fn what_http_cannot_carry_is_refused() {
+        let key = "é".repeat(20_000);
+        let wish = Wish::new(Operation::GetObject, Method::GET, "bucket", Some(&key));
+        let signer = Signer::new("us-east-1");
+        let (host, user_agent) = (HeaderValue::from_static("h"), HeaderValue::from_static("a"));
+        let stationery = Stationery {
+            signer: &signer,
+            identity: None,
+            stamp: Stamp::of(0),
+            host: &host,
+            user_agent: &user_agent,
+            base_path: "",
+            is_bucket_in_path: true,
+            is_tls: false,
+            payload_hash: PayloadHash::default(),
+            expect_continue_above: None,
+        };
+        assert!(stationery.write(wish).is_err());
+    }
+}

@@ -108,7 +108,8 @@ pub(crate) async fn exchange(
         traffic: Arc::clone(&traffic),
         meter,
     };
-    let mut silence = Silence::new(&traffic, timeouts.idle.min(timeouts.response));
+    // Reading does not count: a head that trickles in has no more time than one that does not come.
+    let mut silence = Silence::new(traffic.written(), timeouts.idle.min(timeouts.response));
     let mut timer = pin!(silence.timer());
     let mut reply = pin!(connection.sender.try_send_request(request));
     let outcome = poll_fn(|context| {
@@ -123,7 +124,7 @@ pub(crate) async fn exchange(
             Reach::Unsent | Reach::Partial => timeouts.idle,
             Reach::Sent | Reach::Answering => timeouts.response,
         };
-        if silence.poll_over(timer.as_mut(), context, &traffic, limit) {
+        if silence.poll_over(timer.as_mut(), context, traffic.written(), limit) {
             return Poll::Ready(Err(timed_out("no reply in time")));
         }
         Poll::Pending
@@ -145,7 +146,7 @@ pub(crate) async fn next_chunk(
         return Ok(None);
     }
     let traffic = Arc::clone(&connection.traffic);
-    let mut silence = Silence::new(&traffic, idle);
+    let mut silence = Silence::new(traffic.read(), idle);
     let mut timer = pin!(silence.timer());
     poll_fn(|context| {
         // The body first: asking for a piece is what makes the driver read one.
@@ -158,7 +159,7 @@ pub(crate) async fn next_chunk(
             Poll::Pending if is_over => return Poll::Ready(Err(closed())),
             Poll::Pending => {}
         }
-        if silence.poll_over(timer.as_mut(), context, &traffic, idle) {
+        if silence.poll_over(timer.as_mut(), context, traffic.read(), idle) {
             return Poll::Ready(Err(timed_out("the reply stalled")));
         }
         Poll::Pending
@@ -187,7 +188,7 @@ fn poll_piece(
 
 /// Watches for a time in which no byte moves.
 struct Silence {
-    /// The sum of the connection's counters when a byte last moved.
+    /// The connection's counter when a byte last moved.
     seen: u64,
     /// When that was.
     since: Instant,
@@ -196,8 +197,8 @@ struct Silence {
 }
 
 impl Silence {
-    fn new(traffic: &Traffic, step: Duration) -> Self {
-        Self { seen: traffic.written() + traffic.read(), since: Instant::now(), step }
+    fn new(moved: u64, step: Duration) -> Self {
+        Self { seen: moved, since: Instant::now(), step }
     }
 
     fn timer(&self) -> Sleep {
@@ -209,10 +210,9 @@ impl Silence {
         &mut self,
         mut timer: Pin<&mut Sleep>,
         context: &mut Context<'_>,
-        traffic: &Traffic,
+        moved: u64,
         limit: Duration,
     ) -> bool {
-        let moved = traffic.written() + traffic.read();
         if moved != self.seen {
             self.seen = moved;
             self.since = Instant::now();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::head::{HeadObjectOutput, ask_for_checksum, describe, write_selection};
 use super::put::etag;
 use crate::client::{About, Call, Client};
 use crate::connection::{Exchange, Failure, Host, next_chunk};
-use crate::error::{Error, Operation};
+use crate::error::{Applied, Error, ErrorKind, Operation};
+use crate::reply::text;
 use crate::request::Wish;
 
 /// A `GetObject` request.
@@ -23,7 +24,7 @@ pub struct GetObject<'a> {
     pub key: &'a str,
     /// The version; the newest by default.
     pub version_id: Option<&'a str>,
-    /// Only these bytes, from the first to before the last; must not be empty.
+    /// Only these bytes; not empty. Past the object's end there are none.
     pub range: Option<Range<u64>>,
     /// Only if the object still has this ETag (without quotes).
     pub if_match: Option<&'a str>,
@@ -69,11 +70,30 @@ impl Call for GetObject<'_> {
     }
 }
 
+impl GetObject<'_> {
+    /// A store that knows no ranges answers with the whole object, whose first bytes would be taken for the range's.
+    fn is_answered_by(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let Some(range) = &self.range else { return status == StatusCode::OK };
+        let answered = text(headers, "content-range").unwrap_or_default();
+        status == StatusCode::PARTIAL_CONTENT
+            && answered.starts_with(&format!("bytes {}-", range.start))
+    }
+}
+
 impl Client {
     /// Begins to read an object.
     pub async fn get_object(&self, get: &GetObject<'_>) -> Result<GetObjectOutput, Error> {
+        if get.range.as_ref().is_some_and(Range::is_empty) {
+            let about =
+                About { operation: Operation::GetObject, bucket: get.bucket, key: Some(get.key) };
+            let message = "the range is empty, which HTTP cannot say";
+            return Err(self.fail(about, ErrorKind::InvalidRequest, Applied::No, message));
+        }
         let reply = self.send(get).await?;
         let Some(etag) = etag(reply.headers()) else { return Err(reply.without_etag().await) };
+        if !get.is_answered_by(reply.status(), reply.headers()) {
+            return Err(reply.malformed("the reply holds another range than was asked for"));
+        }
         let Some(head) = describe(reply.headers(), etag) else {
             return Err(reply.malformed("the reply names no size"));
         };

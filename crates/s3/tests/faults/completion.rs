@@ -57,7 +57,7 @@ async fn an_error_within_a_success_is_an_error() {
         (ErrorKind::ServerFault, unknown)
     );
     assert_eq!(outcome_of(&error_document("Whatever")).await, (ErrorKind::ServerFault, unknown));
-    assert_eq!(outcome_of(&error_document("SlowDown")).await, (ErrorKind::Throttled, Applied::No));
+    assert_eq!(outcome_of(&error_document("SlowDown")).await, (ErrorKind::Throttled, unknown));
     assert_eq!(
         outcome_of(&error_document("InvalidPart")).await,
         (ErrorKind::InvalidPart, Applied::No)

@@ -6,7 +6,7 @@ use s3bl_s3::{
     GetObject, HeadObject, Operation, PutObject,
 };
 
-use crate::script::{Act, Server};
+use crate::script::{Act, Server, header};
 use crate::{STORED, client, put, reply};
 
 use Act::{Close, Hold, Read, ReadPart, Reset, Send};
@@ -210,4 +210,26 @@ async fn a_reply_to_head_has_no_body_whatever_it_announces() {
     assert_eq!(described.size, 10);
     assert_eq!(described.metadata, [("raw".to_owned(), b"caf\xe9".to_vec())]);
     client.put_object(&put()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_a_range_is_not_believed() {
+    let whole = reply("200 OK", "ETag: \"abc\"\r\n", "0123456789");
+    let other =
+        reply("206 Partial Content", "ETag: \"abc\"\r\nContent-Range: bytes 0-3/10\r\n", "0123");
+    let right =
+        reply("206 Partial Content", "ETag: \"abc\"\r\nContent-Range: bytes 4-7/10\r\n", "4567");
+    let scripts = [whole, other, right].map(|reply| vec![Read, Send(reply)]);
+    let server = Server::start(scripts.into()).await;
+    let client = client(&server);
+    let get = GetObject { range: Some(4..8), ..GetObject::new("bucket", "key") };
+    for _ in 0..2 {
+        assert_eq!(client.get_object(&get).await.unwrap_err().kind, ErrorKind::Malformed);
+    }
+    assert_eq!(client.get_object(&get).await.unwrap().body.collect().await.unwrap(), "4567");
+
+    let empty = GetObject { range: Some(4..4), ..get };
+    assert_eq!(client.get_object(&empty).await.unwrap_err().kind, ErrorKind::InvalidRequest);
+    assert_eq!(server.requests().len(), 3);
+    assert_eq!(header(&server.requests()[2], "range"), Some("bytes=4-7"));
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,8 @@ pub(crate) enum Act {
     ReadBody(usize),
     /// Sends bytes.
     Send(Vec<u8>),
+    /// Waits for this many seconds, of a clock that the test has paused.
+    Pause(u64),
     /// Ends the connection with a reset.
     Reset,
     /// Ends the connection in order.
@@ -27,7 +30,7 @@ pub(crate) enum Act {
     Hold,
 }
 
-use Act::{Close, Hold, Read, ReadBody, ReadPart, Reset, Send};
+use Act::{Close, Hold, Pause, Read, ReadBody, ReadPart, Reset, Send};
 
 /// A running server; it stops when it is dropped.
 pub(crate) struct Server {
@@ -108,6 +111,7 @@ async fn follow(
                     return;
                 }
             }
+            Pause(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
             Send(bytes) => stream.write_all(&bytes).await.unwrap(),
             Reset => {
                 stream.set_zero_linger().unwrap();

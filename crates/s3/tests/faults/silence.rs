@@ -10,7 +10,7 @@ use crate::script::{Act, Server};
 use crate::tls::Authority;
 use crate::{STORED, client, config, put};
 
-use Act::{Hold, Read, ReadPart, Send};
+use Act::{Hold, Pause, Read, ReadPart, Send};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -62,6 +62,18 @@ async fn a_server_that_does_not_take_the_body_is_given_the_idle_time() {
     let error = outcome.unwrap_err();
     assert_eq!((error.kind, error.applied), (ErrorKind::Timeout, Applied::No));
     assert_about(elapsed, TIMEOUTS.idle);
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_has_no_more_time_than_one_that_does_not_come() {
+    let trickle = STORED[..20].iter().flat_map(|byte| [Pause(10), Send(vec![*byte])]);
+    let server = Server::start(vec![[Read].into_iter().chain(trickle).collect()]).await;
+    let client = patient(&server);
+    let put = put();
+    let (outcome, elapsed) = after(&server, 1, client.put_object(&put)).await;
+    let error = outcome.unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Timeout, Applied::Unknown));
+    assert_about(elapsed, TIMEOUTS.response);
 }
 
 #[tokio::test]
