@@ -1,9 +1,13 @@
 //! The ledger in SQLite: what it keeps, what it survives, and how its sums stand whatever happens.
 
+mod child;
 mod sample;
 
+mod durability;
+mod golden;
 mod idempotence;
 mod open;
 mod reopen;
 mod resume;
 mod round_trip;
+mod scale;

@@ -109,25 +109,34 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
 /// shared memory is used as it is. Without a log nobody writes: the file is opened as a writer would, so that
 /// SQLite tidies up behind itself, and where that is forbidden it is read as it lies.
 fn connect_to_look(path: &Path) -> Result<Connection, Fault> {
-    let attempt = |flags| {
-        let connection = connect(path, flags)?;
+    let attempt = |path_or_uri: &Path, flags| {
+        let connection = connect(path_or_uri, flags)?;
         require_known(&connection, path)?;
         Ok(connection)
     };
-    if has_log(path) {
-        return attempt(OpenFlags::SQLITE_OPEN_READ_ONLY);
-    }
-    match attempt(OpenFlags::SQLITE_OPEN_READ_WRITE) {
-        Err(Fault::Sql(error)) if is_refused(&error) && !has_log(path) => {
-            let connection = connect(
-                Path::new(&immutable_uri(path)),
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
-            )?;
-            require_known(&connection, path)?;
-            Ok(connection)
+    let flags = if has_log(path) {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    };
+    match attempt(path, flags) {
+        Err(Fault::Sql(error)) if is_refused(&error) => {
+            if has_log(path) {
+                return Err(log_not_read(path));
+            }
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            attempt(Path::new(&immutable_uri(path)), flags)
         }
         other => other,
     }
+}
+
+/// What a log holds is part of the ledger, and SQLite reads it in only where it may write beside it.
+fn log_not_read(path: &Path) -> Fault {
+    let advice = "the `-wal` file beside it must be read in, which takes a folder that can be written: \
+                  copy both files to one and open the copy";
+    let (action, path) = ("open", path.display().to_string());
+    LedgerError::Io { action, path, source: advice.into() }.into()
 }
 
 /// Whether a write-ahead log with something in it lies beside the file.
