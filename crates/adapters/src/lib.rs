@@ -3,3 +3,4 @@
 pub mod control;
 pub mod ledger;
 pub mod queue;
+pub mod source;

@@ -1,0 +1,64 @@
+//! The door to a directory.
+
+use std::path::Path;
+
+use s3bl_core::path::RelPath;
+use s3bl_core::settings::SymlinkPolicy;
+use s3bl_core::task::Class;
+use s3bl_core::toc::{PosixFacts, WalkTotals};
+use s3bl_port::source::{CrawlPlan, CrawlSink, Source, SourceError, SourceFile};
+
+use super::confine::Root;
+use super::{crawl, read};
+
+/// A directory as a source. Nothing outside of it is ever opened, whatever links and renames pretend.
+#[derive(Debug)]
+pub struct DirectorySource {
+    root: Root,
+    symlinks: SymlinkPolicy,
+}
+
+impl DirectorySource {
+    /// Opens the root; if it is a link itself, that link is followed. `symlinks` is the policy for all others.
+    pub fn open(root: &Path, symlinks: SymlinkPolicy) -> Result<Self, SourceError> {
+        let root =
+            Root::open(root, symlinks == SymlinkPolicy::Follow).map_err(|error| SourceError {
+                class: Class::Unreadable,
+                action: "open",
+                path: RelPath::root(),
+                source: error.into(),
+            })?;
+        Ok(Self { root, symlinks })
+    }
+}
+
+impl Source for DirectorySource {
+    /// # Panics
+    ///
+    /// If the plan's policy for links is another than the one that the source was opened with.
+    fn crawl(&self, plan: &CrawlPlan, sink: &dyn CrawlSink) -> Result<WalkTotals, SourceError> {
+        let planned = plan.selection.symlinks;
+        assert_eq!(planned, self.symlinks, "a source is walked with the policy that it reads with");
+        crawl::crawl(&self.root, plan, sink)
+    }
+
+    fn read_whole(
+        &self,
+        path: &RelPath,
+        buffer: &mut [u8],
+    ) -> Result<Option<PosixFacts>, SourceError> {
+        read::whole(&self.root, path, buffer)
+    }
+
+    fn open(&self, path: &RelPath) -> Result<Box<dyn SourceFile>, SourceError> {
+        Ok(Box::new(read::PinnedFile::open(&self.root, path)?))
+    }
+
+    fn read_link(&self, path: &RelPath) -> Result<(PosixFacts, Vec<u8>), SourceError> {
+        read::link(&self.root, path)
+    }
+
+    fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
+        read::directory(&self.root, path)
+    }
+}

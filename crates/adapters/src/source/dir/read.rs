@@ -1,0 +1,166 @@
+//! Reading files such that the bytes are those of one version.
+//!
+//! A file is opened once, examined, read to its end, and examined again. If size, times and inode are the same, and
+//! no byte followed the last one, then nobody wrote in between, as far as the file system's clock can tell. Five
+//! calls for a small file.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{OFlags, StatxFlags};
+use rustix::io::Errno;
+use s3bl_core::path::RelPath;
+use s3bl_core::task::Class;
+use s3bl_core::toc::{EntryKind, PosixFacts};
+use s3bl_port::source::{SourceError, SourceFile};
+
+use super::confine::{Root, patiently};
+use super::facts::{examine, kind, posix_facts, trouble};
+
+/// Reads a whole file, as [`s3bl_port::source::Source::read_whole`] has it.
+pub(super) fn whole(
+    root: &Root,
+    path: &RelPath,
+    buffer: &mut [u8],
+) -> Result<Option<PosixFacts>, SourceError> {
+    let (file, facts) = open_regular(root, path)?;
+    let Some(size) = usize::try_from(facts.size.0).ok().filter(|size| *size < buffer.len()) else {
+        return Ok(None);
+    };
+    let read = fill(&file, &mut buffer[..=size]).map_err(|error| trouble("read", path, error))?;
+    if read != size {
+        return Err(changed(path, length_change(facts.size.0, read as u64)));
+    }
+    verify(&file, path, &facts)?;
+    Ok(Some(facts))
+}
+
+/// An open file, which stays the one that it is when its name passes to another.
+#[derive(Debug)]
+pub(super) struct PinnedFile {
+    file: OwnedFd,
+    path: RelPath,
+    facts: PosixFacts,
+}
+
+impl PinnedFile {
+    pub(super) fn open(root: &Root, path: &RelPath) -> Result<Self, SourceError> {
+        let (file, facts) = open_regular(root, path)?;
+        Ok(Self { file, path: path.clone(), facts })
+    }
+}
+
+impl SourceFile for PinnedFile {
+    fn facts(&self) -> &PosixFacts {
+        &self.facts
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError> {
+        let mut read = 0;
+        while read < buffer.len() {
+            let at = offset + read as u64;
+            match rustix::io::pread(&self.file, &mut buffer[read..], at) {
+                Ok(0) => return Err(changed(&self.path, length_change(self.facts.size.0, at))),
+                Ok(count) => read += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(trouble("read", &self.path, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_unchanged(&self) -> Result<(), SourceError> {
+        let size = self.facts.size.0;
+        // One byte behind the end: files of /proc and the like have more than their size says.
+        match rustix::io::pread(&self.file, &mut [0; 1], size) {
+            Ok(0) => verify(&self.file, &self.path, &self.facts),
+            Ok(_) => Err(changed(&self.path, length_change(size, size + 1))),
+            Err(error) => Err(trouble("read", &self.path, error)),
+        }
+    }
+}
+
+/// Reads a link, as [`s3bl_port::source::Source::read_link`] has it.
+pub(super) fn link(root: &Root, path: &RelPath) -> Result<(PosixFacts, Vec<u8>), SourceError> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW;
+    let fail = |action| move |error| trouble(action, path, error);
+    let link = patiently(|| root.open_beneath(path.as_bytes(), flags)).map_err(fail("open"))?;
+    let found = examine(link.as_fd(), StatxFlags::BASIC_STATS).map_err(fail("examine"))?;
+    if kind(&found) != EntryKind::Symlink {
+        return Err(changed(path, "it is no symbolic link any more".to_owned()));
+    }
+    // The descriptor holds the link itself, which cannot be rewritten: facts and target are of one version.
+    let target = rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(fail("read link"))?;
+    Ok((posix_facts(&found), target.into_bytes()))
+}
+
+/// Examines a directory, as [`s3bl_port::source::Source::directory_facts`] has it.
+pub(super) fn directory(root: &Root, path: &RelPath) -> Result<PosixFacts, SourceError> {
+    let fail = |action| move |error| trouble(action, path, error);
+    let opened = patiently(|| root.open_beneath(path.as_bytes(), OFlags::PATH));
+    let opened = opened.map_err(fail("open"))?;
+    let found = examine(opened.as_fd(), StatxFlags::BASIC_STATS).map_err(fail("examine"))?;
+    if kind(&found) != EntryKind::Directory {
+        return Err(changed(path, "it is no directory any more".to_owned()));
+    }
+    Ok(posix_facts(&found))
+}
+
+fn open_regular(root: &Root, path: &RelPath) -> Result<(OwnedFd, PosixFacts), SourceError> {
+    // Without blocking, or a FIFO that took the file's place would hold us for ever.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let open = |flags| root.open_beneath(path.as_bytes(), flags);
+    let file = patiently(|| root.keeping_access_time(flags, open))
+        .map_err(|error| trouble("open", path, error))?;
+    let found = examine(file.as_fd(), StatxFlags::BASIC_STATS)
+        .map_err(|error| trouble("examine", path, error))?;
+    if kind(&found) != EntryKind::File {
+        return Err(changed(path, "it is no regular file any more".to_owned()));
+    }
+    Ok((file, posix_facts(&found)))
+}
+
+/// Reads up to the end of the file, or of the buffer, which is one byte longer than the file should be.
+fn fill(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let mut read = 0;
+    loop {
+        match rustix::io::read(file, &mut buffer[read..]) {
+            Ok(count) => {
+                read += count;
+                // A file that gave all but the last byte of what was asked for has ended.
+                if count == 0 || read + 1 >= buffer.len() {
+                    return Ok(read);
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn verify(file: &OwnedFd, path: &RelPath, before: &PosixFacts) -> Result<(), SourceError> {
+    let found = examine(file.as_fd(), StatxFlags::BASIC_STATS)
+        .map_err(|error| trouble("examine", path, error))?;
+    let after = posix_facts(&found);
+    let version = |facts: &PosixFacts| (facts.size, facts.mtime, facts.ctime, facts.inode);
+    if version(&after) == version(before) {
+        return Ok(());
+    }
+    let how = if after.size == before.size {
+        "it was written or replaced while it was read".to_owned()
+    } else {
+        format!("its size went from {} to {} bytes while it was read", before.size.0, after.size.0)
+    };
+    Err(changed(path, how))
+}
+
+fn length_change(size: u64, read: u64) -> String {
+    if read > size {
+        format!("more bytes follow than its size of {size} says")
+    } else {
+        format!("it ends at byte {read}, and its size was {size}")
+    }
+}
+
+fn changed(path: &RelPath, how: String) -> SourceError {
+    let source = std::io::Error::other(how);
+    SourceError { class: Class::SourceChanged, action: "read", path: path.clone(), source }
+}

@@ -1,0 +1,3 @@
+//! Where entries and bytes come from.
+
+pub mod dir;
