@@ -33,7 +33,9 @@ def bars(scenarios: dict[str, dict]) -> str:
         f"<rect x='0' y='6' width='14' height='{BAR}' fill='{TEXT}'/>{text(20, 14, 'CPU')}"
         f"<rect x='60' y='6' width='14' height='{BAR}' fill='{TEXT}' fill-opacity='.5'/>{text(80, 14, 'wall')}"
     )
-    return document(2 * PANEL_WIDTH + GAP, top, legend + "".join(shapes), "CPU and wall time by tool; shorter is better")
+    return document(
+        2 * PANEL_WIDTH + GAP, top, legend + "".join(shapes), "CPU and wall time by tool; shorter is better"
+    )
 
 
 def best(of: list[Row]) -> list[Row]:
@@ -65,7 +67,9 @@ def panel(scenario: dict, of: list[Row]) -> str:
         out.append(bar(y + BAR + 1, row.wall.median / compared.wall.median, colour, 0.5))
     height = HEAD + len(of) * ROW
     x = LABEL_WIDTH + width(1.0)
-    out.append(f"<line x1='{x:.1f}' y1='{HEAD - 4}' x2='{x:.1f}' y2='{height - 4}' stroke='{TEXT}' stroke-dasharray='2 3'/>")
+    out.append(
+        f"<line x1='{x:.1f}' y1='{HEAD - 4}' x2='{x:.1f}' y2='{height - 4}' stroke='{TEXT}' stroke-dasharray='2 3'/>"
+    )
     return "".join(out)
 
 
@@ -76,7 +80,9 @@ def short(row: Row) -> str:
 
 def bar(y: float, ratio: float, colour: str, opacity: float) -> str:
     long = width(min(ratio, CAP))
-    shape = f"<rect x='{LABEL_WIDTH}' y='{y}' width='{long:.1f}' height='{BAR}' fill='{colour}' fill-opacity='{opacity}'/>"
+    shape = (
+        f"<rect x='{LABEL_WIDTH}' y='{y}' width='{long:.1f}' height='{BAR}' fill='{colour}' fill-opacity='{opacity}'/>"
+    )
     if ratio > CAP:
         # Two slashes where the bar is cut.
         cut = LABEL_WIDTH + long - 14
@@ -92,7 +98,9 @@ def lines(scenario: dict, seconds_max: int = 60) -> str:
     """Accepted requests second by second, and the rate that the server admits."""
     wide, high, left, top = 760, 240, 56, 40
     rate = scenario["rate"]
-    series = [(row, accepted_per_second(row.samples[0]["stats"])[:seconds_max]) for row in rows(scenario) if row.samples]
+    series = [
+        (row, accepted_per_second(row.samples[0]["stats"])[:seconds_max]) for row in rows(scenario) if row.samples
+    ]
     span = max([len(values) for _, values in series] + [2])
     ceiling = max([rate * 1.2, *(value for _, values in series for value in values)])
 
@@ -105,7 +113,8 @@ def lines(scenario: dict, seconds_max: int = 60) -> str:
     out = [text(0, 16, f"{scenario['title']}: accepted per second", weight="600")]
     for value in (0, rate // 2, rate):
         dash = "4 3" if value == rate else "1 5"
-        out.append(f"<line x1='{left}' y1='{y(value):.1f}' x2='{wide - 10}' y2='{y(value):.1f}' stroke='{TEXT}' stroke-dasharray='{dash}'/>")
+        level = f"x1='{left}' y1='{y(value):.1f}' x2='{wide - 10}' y2='{y(value):.1f}'"
+        out.append(f"<line {level} stroke='{TEXT}' stroke-dasharray='{dash}'/>")
         out.append(text(left - 6, y(value) + 4, f"{value:,}", anchor="end", size=11))
     for second in range(0, span, 5):
         out.append(text(x(second), high - 12, f"{second} s", anchor="middle", size=11))
@@ -117,7 +126,9 @@ def lines(scenario: dict, seconds_max: int = 60) -> str:
     return document(wide, high, "".join(out), "Accepted requests per second")
 
 
-def text(x: float, y: float, words: str, anchor: str = "start", size: int = 12, weight: str = "400", colour: str = TEXT) -> str:
+def text(
+    x: float, y: float, words: str, anchor: str = "start", size: int = 12, weight: str = "400", colour: str = TEXT
+) -> str:
     return (
         f"<text x='{x:.1f}' y='{y:.1f}' {FONT} font-size='{size}' font-weight='{weight}' text-anchor='{anchor}' "
         f"fill='{colour}'>{escape(words)}</text>"
@@ -125,7 +136,5 @@ def text(x: float, y: float, words: str, anchor: str = "start", size: int = 12, 
 
 
 def document(wide: float, high: float, body: str, title: str) -> str:
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {wide} {high}' width='{wide}' height='{high}' role='img'>"
-        f"<title>{escape(title)}</title>{body}</svg>\n"
-    )
+    size = f"viewBox='0 0 {wide} {high}' width='{wide}' height='{high}'"
+    return f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img'><title>{escape(title)}</title>{body}</svg>\n"

@@ -45,7 +45,7 @@ class Peer:
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Runs a command and answers its output; an error names what it said last."""
-    done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run([str(word) for word in command], cwd=cwd, check=False, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise RuntimeError(f"`{Path(command[0]).name} {command[1]}`: {said[-1] if said else done.returncode}")

@@ -3,6 +3,8 @@
 
     bench/report.py            # from bench/out/results.json
     bench/report.py --print    # the tables on stdout, nothing written
+
+What stands outside of the markers is written by hand and left alone.
 """
 
 import argparse
@@ -94,7 +96,15 @@ def first_write(row: Row) -> str:
 
 
 def rate_table(scenario: dict) -> str:
-    header = ["Tool", "Wall s", "90 % of the rate after s", "Accepted in s 15–30", "Refused", "Files missing", "Accepted/s, second by second"]
+    header = [
+        "Tool",
+        "Wall s",
+        "90 % of the rate after s",
+        "Accepted in s 15–30",
+        "Refused",
+        "Files missing",
+        "Accepted/s, second by second",
+    ]
     lines = []
     for row in rows(scenario):
         if not row.samples:

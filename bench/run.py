@@ -72,15 +72,16 @@ class Bench:
                 tool = TOOLS[tool_name]
                 if row["problem"] or round_number >= tool.rounds_max:
                     continue
-                sample = self._sample(scenario, tool, row, data_set, data)
+                sample = self._quiet_sample(scenario, tool, row, data_set, data)
                 row["samples"].append(sample)
                 print(line(name, round_number + 1, tool_name, sample), flush=True)
-        self._record(name, scenario, data_set, rows)
+                self._record(name, scenario, data_set, rows)
 
     def _make(self, data_set: datasets.DataSet) -> Path:
         # In a process of its own: what this one ever held of memory, its children start with.
         script = [sys.executable, ROOT / "bench/datasets.py", data_set.name]
-        subprocess.run([*script, "--dir", self.args.dir, "--free-min", str(self.args.free_min)], check=True, stdout=subprocess.DEVNULL)
+        script += ["--dir", self.args.dir, "--free-min", str(self.args.free_min)]
+        subprocess.run(script, check=True, stdout=subprocess.DEVNULL)
         return self.args.dir / data_set.name
 
     def _rows(self, name: str, scenario: Scenario) -> dict[str, dict]:
@@ -107,6 +108,13 @@ class Bench:
         if tool.peer == "ours":
             return str(self.args.ours)
         return "" if tool.reads_only else str(self.peers[tool.peer].path)
+
+    def _quiet_sample(self, *what) -> dict:
+        """A sample; one that other work disturbed is taken again, and the least disturbed is kept."""
+        samples = [self._sample(*what)]
+        while samples[-1]["disturbed"] and len(samples) <= self.args.retries:
+            samples.append(self._sample(*what))
+        return min(samples, key=lambda sample: sample["others"])
 
     def _sample(self, scenario: Scenario, tool: Tool, row: dict, data_set: datasets.DataSet, data: Path) -> dict:
         home = Path(tempfile.mkdtemp(dir=self.folder))
@@ -149,6 +157,7 @@ class Bench:
 
     def _record(self, name: str, scenario: Scenario, data_set: datasets.DataSet, rows: dict[str, dict]) -> None:
         known = self.results["scenarios"].get(name, {}).get("rows", {}) if self.args.tools else {}
+        known = known | {tool: row for tool, row in rows.items() if row["samples"] or row["problem"]}
         self.results["scenarios"][name] = {
             "title": scenario.title,
             "kind": scenario.kind,
@@ -158,7 +167,7 @@ class Bench:
             "bytes": data_set.bytes,
             "date": time.strftime("%Y-%m-%d"),
             # With --tools only those are measured anew; the order is the scenario's.
-            "rows": {key: (known | rows)[key] for key in scenario.tools if key in known | rows},
+            "rows": {key: known[key] for key in scenario.tools if key in known},
         }
         self.save()
 
@@ -188,17 +197,19 @@ def environment(home: Path) -> dict[str, str]:
 def shown(argv: list[str], job: Job) -> str:
     """The command as a reader would type it: without the folders of this machine."""
     names = {job.binary: Path(job.binary).name} if job.binary else {}
+    names |= {str(job.data): "DATA", job.endpoint: "URL", job.host: "HOST", str(job.home): "HOME"}
     words = []
     for word in argv:
-        word = names.get(word, word)
-        for value, name in ((str(job.data), "DATA"), (job.endpoint, "URL"), (job.host, "HOST"), (str(job.home), "HOME")):
-            word = word.replace(value, name)
-        words.append(f"'{word}'" if " " in word else word)
+        plain = word
+        for value, name in names.items():
+            plain = plain.replace(value, name)
+        words.append(f"'{plain}'" if " " in plain else plain)
     return " ".join(words)
 
 
 def line(scenario: str, round_number: int, tool: str, sample: dict) -> str:
-    note = sample["failure"] or ("disturbed: others had %.0f %% of the cores" % (sample["others"] * 100) if sample["disturbed"] else "")
+    disturbance = f"disturbed: others had {sample['others']:.0%} of the cores" if sample["disturbed"] else ""
+    note = sample["failure"] or disturbance
     cpu = sample["user"] + sample["system"]
     return (
         f"{scenario:11} {round_number:2} {tool:14} wall {sample['wall']:8.2f} s  cpu {cpu:8.2f} s"
@@ -236,6 +247,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--free-min", type=int, default=30, metavar="GIB", help="disk space to leave alone")
     parser.add_argument("--with-s3sync", action="store_true", help="compile s3sync too; takes many minutes")
     parser.add_argument("--wait", type=float, default=60, metavar="S", help="wait so long for a quiet machine (60)")
+    parser.add_argument("--retries", type=int, default=2, metavar="N", help="repeat a disturbed run so often (2)")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
     args = parser.parse_args()
     if unknown := [name for name in args.scenarios if name not in SCENARIOS]:
@@ -243,7 +255,7 @@ def parse() -> argparse.Namespace:
     if unknown := [name for name in args.tools or [] if name not in TOOLS]:
         parser.error(f"no tool `{unknown[0]}`; there are {', '.join(TOOLS)}")
     if args.quick:
-        args.rounds, args.wait = 1, 0
+        args.rounds, args.wait, args.retries = 1, 0, 0
     return args
 
 

@@ -144,9 +144,7 @@ TOOLS: dict[str, Tool] = {
     "juicefs-dry": Tool("juicefs sync --dry", "juicefs", juicefs("--dry"), is_dry=True),
     "rclone": Tool("rclone copy", "rclone", rclone()),
     "rclone-fast": Tool("rclone copy, 32 transfers, no HEAD", "rclone", rclone(*RCLONE_FAST)),
-    "rclone-200": Tool(
-        "rclone copy, 200 transfers, no HEAD", "rclone", rclone(*RCLONE_FAST, "--transfers", "200")
-    ),
+    "rclone-200": Tool("rclone copy, 200 transfers, no HEAD", "rclone", rclone(*RCLONE_FAST, "--transfers", "200")),
     "rclone-dry": Tool("rclone copy --dry-run", "rclone", rclone("--dry-run", "--no-traverse"), is_dry=True),
     "rclone-debian": Tool("rclone copy (Debian)", "rclone-debian", rclone()),
     "aws": Tool("aws s3 cp (classic)", "aws", **aws("classic"), rounds_max=1),

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Tests of the benchmark's own arithmetic: `python3 -m unittest discover bench`."""
+
+import hashlib
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from xml.etree import ElementTree
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import chart
+import datasets
+import figures
+import measure
+import report
+import scenarios
+import tools
+
+
+def sample(wall=2.0, cpu=1.0, failure=None, disturbed=False, per_second=(), slow_downs=0, objects=10):
+    return {
+        "wall": wall, "user": cpu, "system": 0.0, "rss_bytes": 50 << 20, "failure": failure, "disturbed": disturbed,
+        "started_unix": 100.0,
+        "stats": {
+            "checked": {"crc64nvme": 10}, "trusted": {}, "first_write_unix": 100.25, "slow_downs": slow_downs,
+            "per_second": [list(second) for second in per_second], "remembered": {"objects": objects},
+        },
+    }  # fmt: skip
+
+
+def scenario(kind="load", **rows):
+    return {
+        "title": "Ten files", "kind": kind, "rate": 100, "server_flags": [], "files": 10, "bytes": 10 << 30,
+        "date": "2026-01-01",
+        "rows": {
+            tool: {"label": tools.TOOLS[tool].label, "problem": None, "samples": samples, "command": tool}
+            for tool, samples in rows.items()
+        },
+    }  # fmt: skip
+
+
+class DataSetTest(unittest.TestCase):
+    def test_log_normal_sizes_add_up_and_are_always_the_same(self):
+        seed = datasets.SETS["seed"]
+        sizes = seed.sizes()
+        self.assertEqual((len(sizes), sum(sizes)), (35_000, 11_000_000_000))
+        self.assertEqual(sizes, seed.sizes())
+        self.assertGreater(max(sizes), 50 * min(sizes))
+
+    def test_files_differ_and_a_finished_set_is_kept(self):
+        small = datasets.DataSet("t", files=6, per_folder=2, bytes=6 * 5000)
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            made = datasets.make(small, root, free_min=0)
+            files = sorted(made.rglob("*.bin"))
+            self.assertEqual([path.relative_to(made).as_posix() for path in files], list(small.paths()))
+            self.assertEqual({path.stat().st_size for path in files}, {5000})
+            self.assertEqual(len({hashlib.md5(path.read_bytes()).digest() for path in files}), 6)
+
+            inode = files[0].stat().st_ino
+            datasets.make(small, root, free_min=0)
+            self.assertEqual(files[0].stat().st_ino, inode)
+            (root / "t.json").write_text("{}")
+            datasets.make(small, root, free_min=0)
+            self.assertEqual(len(list(made.rglob("*.bin"))), 6)
+
+    def test_every_scenario_names_tools_and_sets_that_exist(self):
+        for one in scenarios.SCENARIOS.values():
+            self.assertLessEqual(set(one.tools), set(tools.TOOLS))
+            self.assertLessEqual({one.data_set, one.quick_set}, set(datasets.SETS))
+
+
+class MeasureTest(unittest.TestCase):
+    def test_a_run_is_measured_with_its_children(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "log"
+            burn = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(8_000_000))']); exit(3)"
+            usage = measure.run([sys.executable, "-c", burn], {}, log, timeout=60)
+        self.assertEqual(usage.exit_code, 3)
+        self.assertGreater(usage.cpu, 0.05)
+        self.assertGreater(usage.rss_bytes, 1 << 20)
+
+    def test_a_run_that_takes_too_long_is_ended(self):
+        with tempfile.TemporaryDirectory() as folder:
+            usage = measure.run(["sleep", "60"], {"PATH": "/bin:/usr/bin"}, Path(folder) / "log", timeout=0.2)
+        self.assertIsNone(usage.exit_code)
+        self.assertLess(usage.wall, 30)
+
+    def test_a_dry_run_is_believed_if_it_names_or_lists_the_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "log"
+            for text, is_told in (("Found: 1,000", True), ('{"files":1000}', True), ("x\n" * 1000, True), ("", False)):
+                log.write_text(text)
+                self.assertEqual(measure.mentions(log, 1000), is_told, text[:20])
+
+
+class FiguresTest(unittest.TestCase):
+    def test_one_failed_round_fails_the_row(self):
+        row = figures.rows(scenario(s5cmd=[sample(), sample(failure="exit code 1")]))[0]
+        self.assertEqual(row.problem, "failed: exit code 1")
+
+    def test_ours_is_the_base_and_otherwise_the_thriftiest_peer(self):
+        peers = {"s5cmd": [sample(cpu=3)], "juicefs": [sample(cpu=2)], "cat": [sample(cpu=0.1)]}
+        self.assertEqual(figures.base(figures.rows(scenario(**peers))).tool, "juicefs")
+        with_ours = scenario(**peers, ours=[sample(cpu=9)])
+        self.assertEqual(figures.base(figures.rows(with_ours)).tool, "ours")
+
+    def test_settling_is_read_from_the_servers_seconds(self):
+        seconds = [(0, 0), (40, 0), (70, 20), (95, 5), *[(100, 1)] * 20, (30, 0)]
+        settled = figures.settling(sample(per_second=seconds, slow_downs=45, objects=9), 100, 10)
+        self.assertEqual(settled.seconds_to_90, 2)
+        self.assertEqual(settled.share_after_15s, 1.0)
+        self.assertAlmostEqual(settled.refused_share, 45 / 2280)
+        self.assertEqual(settled.missing, 1)
+
+    def test_a_rate_that_is_only_touched_is_not_reached(self):
+        self.assertIsNone(figures.seconds_to([95, 10, 95, 10, 95, 10, 10], 90))
+
+
+class ReportTest(unittest.TestCase):
+    def test_the_table_shows_ratios_spread_and_failures(self):
+        text = report.load_table(
+            scenario(
+                ours=[sample(wall=1, cpu=0.5), sample(wall=1.2, cpu=0.5), sample(wall=1.1, cpu=0.5)],
+                s5cmd=[sample(wall=3.3, cpu=2, disturbed=True)],
+                rclone=[sample(failure="exit code 1")],
+            )
+        )
+        self.assertIn("no validation** ‡ | 1.10 (1.00–1.20) | 50,000 (50,000–50,000) | 0.05 | 50 | 1.00 | 1.00 |", text)
+        self.assertIn("| s5cmd † | 3.30 | 200,000 | 0.20 | 50 | 3.00 | 4.00 | crc64nvme |", text)
+        self.assertIn("| rclone copy | failed: exit code 1 |", text)
+
+    def test_the_charts_are_well_formed(self):
+        loads = {"a": scenario(ours=[sample()], s5cmd=[sample(cpu=50)]), "b": scenario(juicefs=[sample()])}
+        rate = scenario("rate", ours=[sample(per_second=[(90, 0), (100, 3), (100, 0), (5, 0)])])
+        for drawing in (chart.bars(loads), chart.lines(rate)):
+            self.assertEqual(ElementTree.fromstring(drawing).tag, "{http://www.w3.org/2000/svg}svg")
+        self.assertIn(">50<", chart.bars(loads))
+
+
+if __name__ == "__main__":
+    unittest.main()
