@@ -70,10 +70,13 @@ def run(argv: list[str], env: dict[str, str], log: Path, timeout: float, server_
         process = subprocess.Popen(
             argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
-        peak, in_time = watch(process.pid, start + timeout)
-        wall = time.perf_counter() - start
-        if not in_time:
-            os.killpg(process.pid, signal.SIGKILL)
+        in_time = False
+        try:
+            peak, in_time = watch(process.pid, start + timeout)
+        finally:
+            wall = time.perf_counter() - start
+            if not in_time:
+                os.killpg(process.pid, signal.SIGKILL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     others = busy_seconds() - busy_before - (process_seconds(server_pid) - server_before)

@@ -151,13 +151,16 @@ def preface(results: dict) -> str:
         f"{key} {fields['version']} ({fields['source']})" if fields["version"] else f"{key}: {fields['problem']}"
         for key, fields in results["versions"].items()
     ]
-    return "\n\n".join([
+    made_on = (
         f"Machine: {machine['cpu']}, {machine['cores']} cores shared by tool and server, {machine['memory_gib']} GiB, "
-        f"{machine['system']}. Peers: {'; '.join(versions)}.",
+        f"{machine['system']}. Peers: {'; '.join(versions)}."
+    )
+    legend = (
         "Figures are medians, in parentheses the least and the greatest of the rounds; peak memory is the greatest. "
         "‡ is what the ratios compare with. † had other work on the machine beside it: more than a tenth of the cores "
-        "went to processes that are neither tool nor server, so its figures are an upper bound at best.",
-    ])  # fmt: skip
+        "went to processes that are neither tool nor server, so its figures are an upper bound at best."
+    )
+    return f"{made_on}\n\n{legend}"
 
 
 def block(results: dict) -> str:

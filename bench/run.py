@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,7 @@ class Bench:
         return min(samples, key=lambda sample: sample["others"])
 
     def _sample(self, scenario: Scenario, tool: Tool, row: dict, data_set: datasets.DataSet, data: Path) -> dict:
+        measure.wait_for_quiet(self.args.wait)
         home = Path(tempfile.mkdtemp(dir=self.folder))
         stats_file = home / "stats.json"
         flags = ["--remember", "--etag", tool.etag, "--stats-file", str(stats_file), *scenario.server_flags]
@@ -124,7 +126,6 @@ class Bench:
         job = Job(self._binary(tool), data, server.endpoint, home, self.authority)
         argv = tool.argv(job)
         extra = tool.env(job)
-        measure.wait_for_quiet(self.args.wait)
         row["command"] = shown([*(f"{key}={value}" for key, value in extra.items()), *argv], job)
         env = environment(home) | extra | self._trust(scenario)
         try:
@@ -261,6 +262,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     args = parse()
+    # Ends by an exception, so that tool and server are ended and the folder is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if not args.no_build:
         packages = ["--package", "null-server", "--package", "s3-bucket-loader"]
         subprocess.run(["cargo", "build", "--release", *packages], cwd=ROOT, check=True)
