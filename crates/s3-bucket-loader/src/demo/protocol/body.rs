@@ -46,7 +46,7 @@ pub(super) async fn receive(
     } else {
         write(&mut writer, &pending)?;
     }
-    Ok(writer.finish())
+    writer.finish().map_err(S3Error::internal_error)
 }
 
 fn write(writer: &mut BlobWriter, chunks: &[Bytes]) -> S3Result<()> {
@@ -113,7 +113,7 @@ pub(super) async fn copy(
         while let Some(chunk) = reader.next_chunk(HOP_BYTES)? {
             writer.write(&chunk)?;
         }
-        Ok::<_, io::Error>(writer.finish())
+        writer.finish()
     });
     hop.await.map_err(S3Error::internal_error)?.map_err(S3Error::internal_error)
 }

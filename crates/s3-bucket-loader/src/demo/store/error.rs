@@ -23,11 +23,11 @@ pub enum OpenError {
         source: serde_json::Error,
     },
     /// The journal names bytes that are not there.
-    #[error("`{}` has {actual} bytes where the journal says {expected}", path.display())]
+    #[error("`{}` has {actual} bytes where the journal names {expected}", path.display())]
     DataFile {
         /// The file at fault.
         path: PathBuf,
-        /// What the journal says.
+        /// How many the journal names.
         expected: u64,
         /// What is there, 0 also when the file is missing.
         actual: u64,

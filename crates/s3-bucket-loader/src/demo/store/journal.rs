@@ -3,7 +3,7 @@
 //! ```text
 //! {"version":1}
 //! {"create_bucket":{"bucket":"photos","created":1767225600}}
-//! {"put":{"bucket":"photos","key":"a.jpg","object":{…,"segments":[{"file":1,"size":4096}]}}}
+//! {"put":{"bucket":"photos","key":"a.jpg","object":{…,"segments":[{"file":1,"offset":0,"size":4096}]}}}
 //! ```
 //!
 //! A last line without its line feed is what a killed process was about to write: nobody was told of it, and it is
@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::blob::{BlobRef, Blobs, Recovery, Segment};
+use super::blob::{BlobName, Segment};
 use super::error::OpenError;
 use super::index::{Index, Record};
+use super::recovery::Recovery;
 
 const VERSION: u32 = 1;
 
@@ -42,8 +43,8 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads `path` into an index and opens it for more; a missing file is an empty journal.
-    pub(super) fn open(path: &Path, blobs: &Blobs) -> Result<(Self, Index), OpenError> {
-        let (index, lines, length) = replay(path, blobs)?;
+    pub(super) fn open(path: &Path, recovery: Recovery) -> Result<(Self, Index), OpenError> {
+        let (index, lines, length) = replay(path, recovery)?;
         if lines > 2 * index.record_count() + SURPLUS_LINES {
             return Ok((Self::rewrite(path, &index)?, index));
         }
@@ -102,19 +103,22 @@ fn write_all(writer: &mut BufWriter<File>, index: &Index) -> io::Result<()> {
 }
 
 /// Reads all whole lines: the index, how many lines, and how many bytes they take.
-fn replay(path: &Path, blobs: &Blobs) -> Result<(Index, usize, u64), OpenError> {
+fn replay(path: &Path, mut recovery: Recovery) -> Result<(Index, usize, u64), OpenError> {
     let mut index = Index::default();
     let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((index, 0, 0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            recovery.finish(&index)?;
+            return Ok((index, 0, 0));
+        }
         opened => opened.map_err(OpenError::io(path))?,
     };
     let mut reader = BufReader::new(file);
-    let mut recovery = Recovery::new(blobs);
     let (mut lines, mut length, mut line) = (0_usize, 0_u64, Vec::new());
     loop {
         line.clear();
         let size = reader.read_until(b'\n', &mut line).map_err(OpenError::io(path))?;
         if line.pop_if(|last| *last == b'\n').is_none() {
+            recovery.finish(&index)?;
             return Ok((index, lines, length));
         }
         length += size as u64;
@@ -128,7 +132,7 @@ fn replay(path: &Path, blobs: &Blobs) -> Result<(Index, usize, u64), OpenError> 
 fn replay_line(
     line: &[u8],
     number: usize,
-    recovery: &mut Recovery<'_>,
+    recovery: &mut Recovery,
     index: &mut Index,
 ) -> Result<(), serde_json::Error> {
     if number == 1 {
@@ -139,7 +143,7 @@ fn replay_line(
             Err(serde::de::Error::custom(format_args!("version {} is unknown", header.version)))
         };
     }
-    let record: Record<BlobRef> = serde_json::from_slice(line)?;
+    let record: Record<BlobName> = serde_json::from_slice(line)?;
     index.apply(record.map(|name| recovery.segment(name)));
     Ok(())
 }

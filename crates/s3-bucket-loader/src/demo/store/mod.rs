@@ -8,29 +8,31 @@
 //! ```text
 //! lock            locked while a server runs, so that two never share a directory
 //! journal.ndjson  every change in order, one JSON document a line; the first line is {"version":1}
-//! data/N/M        the bytes of one object or part, in the file number M, N = M / 1000
+//! data/N          bytes: the file number N holds one large object or part, or many small ones
 //! ```
 //!
-//! The journal decides what exists. Bytes are written to a file of a fresh number, which nobody looks for, and a
-//! line of the journal then names that file: the line plays the part that a rename plays elsewhere, so an object is
-//! seen whole or not at all, and keys never become file names. Files that no line names are removed at the next
-//! start. Nothing is synced to the disk: the store survives the death of its process at any moment, but not that of
+//! The journal decides what exists. Bytes are written to a file where nobody looks for them, and a line of the journal
+//! then names the file and the place in it: the line plays the part that a rename plays elsewhere, so an object is
+//! seen whole or not at all, and keys never become file names. Files that hold nothing that a line names are removed
+//! at the next start, those whose last object is deleted or overwritten at once. Nothing is synced to the disk: the store survives the death of its process at any moment, but not that of
 //! the machine.
 
 mod blob;
 mod checksum;
 mod condition;
 mod error;
+mod file;
 mod index;
 mod journal;
 mod listing;
 mod multipart;
 mod object;
 mod reader;
+mod recovery;
 mod state;
 mod upload;
+mod writer;
 
-pub(super) use blob::{BlobWriter, Stored};
 pub(super) use checksum::{Algorithm, Checksum, Kind};
 pub(super) use condition::Precondition;
 pub use error::OpenError;
@@ -41,6 +43,7 @@ pub(super) use object::{Attributes, Object, UnixSeconds};
 pub(super) use reader::ObjectReader;
 pub(super) use state::Store;
 pub(super) use upload::{Part, Upload, UploadAddress};
+pub(super) use writer::{BlobWriter, Stored};
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::blob::{Segment, Stored};
+use super::blob::Segment;
 use super::checksum::Checksum;
+use super::writer::Stored;
 
 /// A moment as S3 shows it in `Last-Modified`: whole seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

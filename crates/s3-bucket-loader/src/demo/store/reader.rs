@@ -61,19 +61,19 @@ impl ObjectReader {
 
     fn read(&mut self, segment: &Segment, length: u64) -> io::Result<Bytes> {
         let length = usize::try_from(length).expect("a chunk is no longer than its limit, a usize");
-        match segment.blob().content() {
+        match segment.content() {
             Content::Memory(bytes) => {
                 let start =
                     usize::try_from(self.offset).expect("bytes in memory have usize offsets");
                 Ok(bytes.slice(start..start + length))
             }
-            Content::File(path) => {
-                let file = match &mut self.open {
-                    Some(file) => file,
-                    none => none.insert(File::open(path)?),
+            Content::File { file, offset } => {
+                let handle = match &mut self.open {
+                    Some(handle) => handle,
+                    none => none.insert(File::open(file.path())?),
                 };
                 let mut chunk = vec![0; length];
-                file.read_exact_at(&mut chunk, self.offset)?;
+                handle.read_exact_at(&mut chunk, offset + self.offset)?;
                 Ok(chunk.into())
             }
         }

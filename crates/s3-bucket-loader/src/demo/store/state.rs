@@ -1,28 +1,29 @@
 //! The store: an index, its journal, and the place of the bytes.
 
-use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::blob::{BlobWriter, Blobs, path_of};
 use super::checksum::Algorithm;
 use super::condition::Precondition;
 use super::error::{OpenError, StoreError};
+use super::file::Directory;
 use super::index::{Index, Record};
 use super::journal::Journal;
 use super::listing::{self, Page, Query};
 use super::multipart::{self, Completion};
 use super::object::{Object, UnixSeconds};
+use super::recovery::Recovery;
 use super::upload::{Part, Upload, UploadAddress};
+use super::writer::BlobWriter;
 
 /// An S3 store. Every method is one atomic step; any number of threads may call them.
 #[derive(Debug)]
 pub(in crate::demo) struct Store {
     state: RwLock<State>,
-    blobs: Blobs,
+    /// Where bytes are kept; in memory without.
+    data: Option<Arc<Directory>>,
     next_upload: AtomicU64,
     /// Held, locked, as long as the store is.
     _lock: Option<File>,
@@ -49,7 +50,7 @@ impl Store {
     /// An empty store that is gone with the process.
     pub(in crate::demo) fn in_memory() -> Self {
         let state = State { index: Index::default(), journal: None };
-        Self::new(state, Blobs::in_memory(), None)
+        Self::new(state, None, None)
     }
 
     /// Opens the store in `directory`, or starts one there.
@@ -61,19 +62,18 @@ impl Store {
         let data = directory.join("data");
         fs::create_dir_all(&data).map_err(OpenError::io(&data))?;
         let lock = lock(directory)?;
-        let blobs = Blobs::in_directory(&data);
-        let (journal, index) = Journal::open(&directory.join("journal.ndjson"), &blobs)?;
-        let files = data_files(&data).map_err(OpenError::io(&data))?;
-        reconcile(&index, &data, files)?;
+        let data = Arc::new(Directory::new(&data));
+        let recovery = Recovery::new(&data);
+        let (journal, index) = Journal::open(&directory.join("journal.ndjson"), recovery)?;
         let state = State { index, journal: Some(journal) };
-        Ok(Self::new(state, blobs, Some(lock)))
+        Ok(Self::new(state, Some(data), Some(lock)))
     }
 
-    fn new(state: State, blobs: Blobs, lock: Option<File>) -> Self {
+    fn new(state: State, data: Option<Arc<Directory>>, lock: Option<File>) -> Self {
         // Ids are never reused over restarts: the clock starts the count.
         let since_epoch = UnixSeconds::now().to_system_time().duration_since(std::time::UNIX_EPOCH);
         let next_upload = AtomicU64::new(since_epoch.map_or(0, |since| since.as_secs()) << 24);
-        Self { state: RwLock::new(state), blobs, next_upload, _lock: lock }
+        Self { state: RwLock::new(state), data, next_upload, _lock: lock }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -90,7 +90,7 @@ impl Store {
         algorithm: Algorithm,
         second: Option<Algorithm>,
     ) -> BlobWriter {
-        self.blobs.writer(algorithm, second)
+        BlobWriter::new(self.data.as_ref(), algorithm, second)
     }
 
     /// Creates a bucket.
@@ -274,36 +274,4 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.to_owned() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
     }
-}
-
-/// The sizes of all data files by number.
-fn data_files(data: &Path) -> io::Result<HashMap<u64, u64>> {
-    let mut files = HashMap::new();
-    for group in fs::read_dir(data)? {
-        for file in fs::read_dir(group?.path())? {
-            let file = file?;
-            let number = file.file_name().to_str().and_then(|name| name.parse().ok());
-            let stray =
-                || io::Error::other(format!("`{}` is not a data file", file.path().display()));
-            files.insert(number.ok_or_else(stray)?, file.metadata()?.len());
-        }
-    }
-    Ok(files)
-}
-
-/// Checks that every named byte is there, and removes the files that nothing names.
-fn reconcile(index: &Index, data: &Path, mut files: HashMap<u64, u64>) -> Result<(), OpenError> {
-    for name in index.segments().map(|segment| segment.blob().name()).filter(|name| name.file != 0)
-    {
-        let actual = files.remove(&name.file).unwrap_or(0);
-        if actual != name.size {
-            let path = path_of(data, name.file);
-            return Err(OpenError::DataFile { path, expected: name.size, actual });
-        }
-    }
-    for number in files.into_keys() {
-        let path = path_of(data, number);
-        fs::remove_file(&path).map_err(OpenError::io(&path))?;
-    }
-    Ok(())
 }

@@ -11,6 +11,9 @@ use super::*;
 
 const BUCKET: &str = "bucket";
 
+/// Bytes of an object that has a file of its own.
+const LARGE: usize = writer::PACKED_BYTES_MAX + 1;
+
 fn open(directory: &Path) -> Store {
     let store = Store::open(directory).unwrap();
     match store.create_bucket(BUCKET) {
@@ -22,7 +25,7 @@ fn open(directory: &Path) -> Store {
 fn stored(store: &Store, bytes: &[u8]) -> Stored {
     let mut writer = store.writer(Algorithm::Crc64nvme, None);
     writer.write(bytes).unwrap();
-    writer.finish()
+    writer.finish().unwrap()
 }
 
 fn put(store: &Store, key: &str, bytes: &[u8]) {
@@ -67,11 +70,8 @@ fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn data_files(directory: &Path) -> Vec<PathBuf> {
-    let groups = fs::read_dir(directory.join("data")).unwrap();
-    groups
-        .flat_map(|group| fs::read_dir(group.unwrap().path()).unwrap())
-        .map(|file| file.unwrap().path())
-        .collect()
+    let files = fs::read_dir(directory.join("data")).unwrap();
+    files.map(|file| file.unwrap().path()).collect()
 }
 
 fn journal(directory: &Path) -> PathBuf {
@@ -89,7 +89,10 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = "[ab\n\"é]{1,2}";
-    let bytes = proptest::collection::vec(any::<u8>(), 0..40);
+    // Small ones share a file, large ones have one each.
+    let small = proptest::collection::vec(any::<u8>(), 0..40);
+    let large = any::<u8>().prop_map(|byte| vec![byte; LARGE]);
+    let bytes = prop_oneof![3 => small, 1 => large];
     let step = prop_oneof![
         4 => (key, bytes.clone()).prop_map(|(key, bytes)| Step::Put(key, bytes)),
         2 => (key, bytes).prop_map(|(key, bytes)| Step::PutInParts(key, bytes)),
@@ -135,9 +138,10 @@ proptest! {
                 }
             }
             prop_assert_eq!(&contents(&store), &expected);
-            let with_bytes = expected.values().filter(|bytes| !bytes.is_empty()).count();
-            prop_assert_eq!(data_files(directory.path()).len(), with_bytes);
         }
+        expected.keys().for_each(|key| delete(&store, key));
+        drop(store);
+        prop_assert_eq!(data_files(directory.path()), Vec::<PathBuf>::new());
     }
 }
 
@@ -209,7 +213,7 @@ fn bytes_that_are_missing_are_noticed_at_the_start() {
 fn files_that_nothing_names_go_at_the_start() {
     let directory = tempfile::tempdir().unwrap();
     put(&open(directory.path()), "key", b"bytes");
-    let left_by_a_killed_process = directory.path().join("data/0/900");
+    let left_by_a_killed_process = directory.path().join("data/900");
     fs::write(&left_by_a_killed_process, b"half of an upl").unwrap();
 
     let store = open(directory.path());
@@ -284,15 +288,32 @@ fn of_many_that_want_a_free_key_one_gets_it() {
 fn a_reader_keeps_the_object_that_it_began_with() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    put(&store, "key", b"the old bytes");
+    put(&store, "key", &[1; LARGE]);
     let object = store.object(BUCKET, "key").unwrap();
     let mut reader = ObjectReader::new(object, 4..13);
 
-    put(&store, "key", b"new");
+    put(&store, "key", &[2; LARGE]);
 
-    assert_eq!(reader.next_chunk(100).unwrap().unwrap(), "old bytes");
+    assert_eq!(reader.next_chunk(100).unwrap().unwrap(), [1; 9].as_slice());
     drop(reader);
     assert_eq!(data_files(directory.path()).len(), 1);
+}
+
+#[test]
+fn a_damaged_journal_costs_no_bytes_that_its_end_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    put(&store, "first in the pack", b"one");
+    delete(&store, "first in the pack");
+    put(&store, "second in the pack", b"two");
+    drop(store);
+    let text = fs::read_to_string(journal(directory.path())).unwrap();
+    fs::write(journal(directory.path()), text.replacen("\"second", "second", 1)).unwrap();
+    Store::open(directory.path()).unwrap_err();
+
+    fs::write(journal(directory.path()), text).unwrap();
+
+    assert_eq!(read(&open(directory.path()), "second in the pack"), b"two");
 }
 
 proptest! {

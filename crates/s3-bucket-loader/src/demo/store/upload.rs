@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::blob::{Segment, Stored};
+use super::blob::Segment;
 use super::checksum::{Algorithm, Checksum, Kind};
 use super::object::{Attributes, UnixSeconds, hex};
+use super::writer::Stored;
 
 /// Where an upload is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
