@@ -126,26 +126,30 @@ impl Client {
         let identity = self.shared.config.credentials.current().await;
         let identity = identity.map_err(|failure| self.no_identity(about, &failure))?;
         let target = self.target(about)?;
-        let reply = |exchange| {
-            Reply::new(self, about, Arc::clone(&target.host), identity.clone(), exchange)
-        };
-        if let Some(connection) = target.host.take().await {
+        let mut may_reuse = true;
+        loop {
+            let reused = if may_reuse { target.host.take() } else { None };
+            may_reuse = reused.is_some();
+            let connection = match reused {
+                Some(connection) => connection,
+                // Boxed, as all that is rare: what every request carries along is smaller without it.
+                None => Box::pin(target.host.open(timeouts))
+                    .await
+                    .map_err(|failure| self.broken(about, failure))?,
+            };
             let is_repeatable = wish.is_repeatable;
             let request = self.write(wish, about, identity.as_ref(), &target)?;
             let meter = self.shared.tally.meter(about.operation);
             match exchange(connection, request, timeouts, meter).await {
-                Ok(exchange) => return Ok(reply(exchange)),
-                Err(failure) if failure.may_be_stale(is_repeatable) => wish = call.wish(),
+                Ok(exchange) => {
+                    return Ok(Reply::new(self, about, target.host, identity, exchange));
+                }
+                Err(failure) if may_reuse && failure.may_be_stale(is_repeatable) => {
+                    may_reuse = false;
+                    wish = call.wish();
+                }
                 Err(failure) => return Err(self.broken(about, failure)),
             }
-        }
-        let connection =
-            target.host.open(timeouts).await.map_err(|failure| self.broken(about, failure))?;
-        let request = self.write(wish, about, identity.as_ref(), &target)?;
-        let meter = self.shared.tally.meter(about.operation);
-        match exchange(connection, request, timeouts, meter).await {
-            Ok(exchange) => Ok(reply(exchange)),
-            Err(failure) => Err(self.broken(about, failure)),
         }
     }
 

@@ -59,7 +59,7 @@ impl Credentials {
         if let Some(identity) = cache.usable() {
             return Ok(Some(identity));
         }
-        cache.refresh().await.map(Some)
+        Box::pin(cache.refresh()).await.map(Some)
     }
 
     /// Forgets `rejected`, which a store refused as expired; a fresher one stays.

@@ -42,7 +42,7 @@ impl<'a> Reply<'a> {
     /// Returns the reply if its status says success and it comes from an S3 service.
     pub(crate) async fn checked(self) -> Result<Self, Error> {
         if !self.exchange.reply.status().is_success() {
-            return Err(self.refusal().await);
+            return Err(Box::pin(self.refusal()).await);
         }
         // An object may be a page; then it has an ETag, and who has none is told by that.
         let may_be_page =
@@ -75,7 +75,7 @@ impl<'a> Reply<'a> {
         if starts_like_html(&body) && !self.is_s3() {
             return Err(self.not_s3());
         }
-        Ok(self.release().await)
+        Ok(self.release())
     }
 
     /// Reads a document whose root is one of `roots`, showing its elements to `visit`.
@@ -89,7 +89,7 @@ impl<'a> Reply<'a> {
             Err(failure) => return Err(self.client.broken(self.about, failure)),
         };
         match xml::walk(&body, roots, visit) {
-            Ok(()) => Ok(self.release().await),
+            Ok(()) => Ok(self.release()),
             Err(fault) => Err(self.faulty(&body, fault)),
         }
     }
@@ -159,7 +159,7 @@ impl<'a> Reply<'a> {
         }
         let error = self.refused(Refusal::parse(&body).unwrap_or_default());
         if is_whole {
-            self.release().await;
+            self.release();
         }
         error
     }
@@ -258,10 +258,10 @@ impl<'a> Reply<'a> {
         Ok(whole.freeze())
     }
 
-    async fn release(mut self) -> Read<'a> {
+    fn release(mut self) -> Read<'a> {
         let Self { client, about, .. } = self;
         let (status, headers) = (self.status(), std::mem::take(self.exchange.reply.headers_mut()));
-        self.host.put_back(self.exchange).await;
+        self.host.put_back(self.exchange.connection);
         Read { client, about, status, headers }
     }
 }

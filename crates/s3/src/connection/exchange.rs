@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,17 +40,18 @@ impl Connection {
     }
 
     /// Looks once at the socket; returns whether the connection can take a request now.
-    pub(super) fn poll_usable(&mut self, context: &mut Context<'_>) -> bool {
-        match Pin::new(&mut self.driver).poll(context) {
-            Poll::Ready(_) => false,
-            Poll::Pending => self.sender.is_ready(),
-        }
+    ///
+    /// With a waker that wakes nobody: an idle connection has no task, and what happens to it is found at the next look.
+    pub(super) fn is_usable(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        let is_open = Pin::new(&mut self.driver).poll(&mut context).is_pending();
+        is_open && self.sender.is_ready()
     }
 }
 
 /// A reply whose head is there, and the connection that its body comes on.
 pub(crate) struct Exchange {
-    pub(super) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     pub(crate) reply: Response<Incoming>,
     /// Counts when it goes.
     _progress: Progress,
@@ -95,7 +96,7 @@ impl Drop for Progress {
 
 /// Sends `request` and waits for the head of the reply.
 pub(crate) async fn exchange(
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     request: Request<Payload>,
     timeouts: Timeouts,
     meter: Meter,

@@ -1,9 +1,7 @@
 //! One host of the service, and the idle connections to it.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -11,7 +9,7 @@ use rustls_pki_types::ServerName;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::exchange::{Connection, Exchange};
+use super::exchange::Connection;
 use super::failure::Failure;
 use super::open;
 use super::resolve::Resolver;
@@ -29,7 +27,7 @@ pub(crate) struct Host {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -51,24 +49,23 @@ impl Host {
     }
 
     /// Takes the idle connection that was used last and is still alive.
-    pub(crate) async fn take(&self) -> Option<Connection> {
+    pub(crate) fn take(&self) -> Option<Box<Connection>> {
         loop {
             let mut connection = self.pop()?;
-            if poll_fn(|context| Poll::Ready(connection.poll_usable(context))).await {
+            if connection.is_usable() {
                 return Some(connection);
             }
         }
     }
 
     /// Opens a fresh connection: name, TCP, TLS, within `timeouts.connect`.
-    pub(crate) async fn open(&self, timeouts: Timeouts) -> Result<Connection, Failure> {
+    pub(crate) async fn open(&self, timeouts: Timeouts) -> Result<Box<Connection>, Failure> {
         open::open(self, timeouts.connect).await
     }
 
     /// Keeps the connection of a finished exchange for the next request, if the server keeps it too.
-    pub(crate) async fn put_back(&self, exchange: Exchange) {
-        let mut connection = exchange.connection;
-        if poll_fn(|context| Poll::Ready(connection.poll_usable(context))).await {
+    pub(crate) fn put_back(&self, mut connection: Box<Connection>) {
+        if connection.is_usable() {
             let since = Instant::now();
             let mut idle = self.idle();
             let expired = self.expired(&idle, since);
@@ -86,7 +83,7 @@ impl Host {
         drop(idle);
     }
 
-    fn pop(&self) -> Option<Connection> {
+    fn pop(&self) -> Option<Box<Connection>> {
         let mut idle = self.idle();
         let newest = idle.pop_back()?;
         if newest.since.elapsed() < self.keep_alive {

@@ -16,12 +16,12 @@ use super::stream::{Stream, Wire};
 use crate::error::ErrorKind;
 
 /// Opens a connection to `host` within `limit`.
-pub(super) async fn open(host: &Host, limit: Duration) -> Result<Connection, Failure> {
+pub(super) async fn open(host: &Host, limit: Duration) -> Result<Box<Connection>, Failure> {
     let late = |_| Failure::before_sending(ErrorKind::Connect, "no connection in time");
     timeout(limit, open_unbounded(host, limit)).await.map_err(late)?
 }
 
-async fn open_unbounded(host: &Host, limit: Duration) -> Result<Connection, Failure> {
+async fn open_unbounded(host: &Host, limit: Duration) -> Result<Box<Connection>, Failure> {
     let wire = dial(host, limit).await?;
     let wire = match &host.tls {
         None => Wire::Plain(wire),
@@ -36,7 +36,7 @@ async fn open_unbounded(host: &Host, limit: Duration) -> Result<Connection, Fail
         Failure::before_sending(ErrorKind::Connect, "the connection closed at once")
             .with_source(error)
     })?;
-    Ok(Connection::new(parts, traffic))
+    Ok(Box::new(Connection::new(parts, traffic)))
 }
 
 /// Tries the host's addresses in turn; one that does not answer gets its share of the time only.

@@ -90,7 +90,9 @@ impl Client {
             return Err(self.fail(about, ErrorKind::InvalidRequest, Applied::No, message));
         }
         let reply = self.send(get).await?;
-        let Some(etag) = etag(reply.headers()) else { return Err(reply.without_etag().await) };
+        let Some(etag) = etag(reply.headers()) else {
+            return Err(Box::pin(reply.without_etag()).await);
+        };
         if !get.is_answered_by(reply.status(), reply.headers()) {
             return Err(reply.malformed("the reply holds another range than was asked for"));
         }
@@ -132,7 +134,7 @@ impl ObjectBody {
             }
             Ok(None) if self.left > 0 => Err(self.broken(Failure::truncated())),
             Ok(None) => {
-                host.put_back(exchange).await;
+                host.put_back(exchange.connection);
                 Ok(None)
             }
             Err(failure) => Err(self.broken(failure)),

@@ -107,7 +107,9 @@ impl Client {
     /// Asks about an object.
     pub async fn head_object(&self, head: &HeadObject<'_>) -> Result<HeadObjectOutput, Error> {
         let reply = self.send(head).await?;
-        let Some(etag) = etag(reply.headers()) else { return Err(reply.without_etag().await) };
+        let Some(etag) = etag(reply.headers()) else {
+            return Err(Box::pin(reply.without_etag()).await);
+        };
         let read = reply.headers_only().await?;
         describe(&read.headers, etag).ok_or_else(|| read.malformed("the reply names no size"))
     }

@@ -246,7 +246,9 @@ impl Client {
     /// Writes one part.
     pub async fn upload_part(&self, part: &UploadPart<'_>) -> Result<UploadPartOutput, Error> {
         let reply = self.send(part).await?;
-        let Some(etag) = etag(reply.headers()) else { return Err(reply.without_etag().await) };
+        let Some(etag) = etag(reply.headers()) else {
+            return Err(Box::pin(reply.without_etag()).await);
+        };
         let headers = reply.headers_only().await?.headers;
         Ok(UploadPartOutput { etag, crc64nvme: decode_crc(&headers) })
     }

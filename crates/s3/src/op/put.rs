@@ -96,7 +96,9 @@ impl Client {
     /// Writes an object.
     pub async fn put_object(&self, put: &PutObject<'_>) -> Result<PutObjectOutput, Error> {
         let reply = self.send(put).await?;
-        let Some(etag) = etag(reply.headers()) else { return Err(reply.without_etag().await) };
+        let Some(etag) = etag(reply.headers()) else {
+            return Err(Box::pin(reply.without_etag()).await);
+        };
         let headers = reply.headers_only().await?.headers;
         let crc64nvme = decode_crc(&headers);
         let version_id = text(&headers, "x-amz-version-id");
