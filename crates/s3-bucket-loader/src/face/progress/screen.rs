@@ -1,0 +1,115 @@
+//! The live block on a terminal, and a way to write above it.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::block::{Canvas, block};
+use super::meter::Sight;
+use crate::face::style::TextStyle;
+
+/// The block that stands on the terminal of this process, if there is one: a process has one terminal.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes to the terminal without tearing the live block: it makes room, and comes back below.
+pub fn above<R>(write: impl FnOnce() -> R) -> R {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Makes a writer to stderr that respects the live block, for logs.
+pub fn stderr() -> Stderr {
+    Stderr(())
+}
+
+/// A writer to stderr that respects the live block. Give it whole lines.
+#[derive(Debug)]
+pub struct Stderr(());
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        above(|| io::stderr().lock().write(bytes))
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        above(|| io::stderr().lock().write_all(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+/// A terminal with a block that is redrawn in place.
+pub(super) struct Screen {
+    bar: ProgressBar,
+    width: Box<dyn Fn() -> u16 + Send>,
+    style: TextStyle,
+    is_unicode: bool,
+    is_registered: bool,
+}
+
+impl Screen {
+    /// Takes the terminal at stderr.
+    pub(super) fn stderr() -> Self {
+        let bar = painter(ProgressDrawTarget::stderr());
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+        Self {
+            bar,
+            width: Box::new(|| Term::stderr().size().1),
+            style: TextStyle::detect_stderr(),
+            is_unicode: is_locale_unicode(),
+            is_registered: true,
+        }
+    }
+
+    /// Takes any terminal.
+    #[cfg(test)]
+    pub(super) fn on<T: indicatif::TermLike + Clone + 'static>(term: T) -> Self {
+        let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+        Self {
+            bar: painter(target),
+            width: Box::new(move || term.width()),
+            style: TextStyle::Plain,
+            is_unicode: true,
+            is_registered: false,
+        }
+    }
+
+    /// Shows a sight in place of the last one.
+    pub(super) fn show(&self, sight: &Sight) {
+        let width = usize::from((self.width)()).max(1);
+        let canvas = Canvas { width, style: self.style, is_unicode: self.is_unicode };
+        self.bar.set_message(block(sight, canvas).join("\n"));
+        self.bar.tick();
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.is_registered {
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        self.bar.finish_and_clear();
+    }
+}
+
+fn painter(target: ProgressDrawTarget) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}").expect("the template has one known key");
+    ProgressBar::with_draw_target(None, target).with_style(style)
+}
+
+/// Whether the locale says that the terminal shows UTF-8, by the variables' usual precedence.
+fn is_locale_unicode() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    locale.is_some_and(|locale| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
