@@ -1,9 +1,10 @@
 //! Starts and stops the real servers that tests run against; nothing that ships depends on it.
 //!
-//! What lives here: S3 servers and a NATS server on free loopback ports ([`Server`], [`Nats`]), clients that share
-//! no code with ours ([`Tool`]), source trees full of odd names ([`Tree`]), a byte-for-byte comparison of a tree with
-//! a bucket ([`compare`]), and a proxy that breaks connections on command ([`proxy`]). What does not: any imitation
-//! of a server. Called from the tests of the other crates, through `[dev-dependencies]`.
+//! What lives here: S3 servers and a NATS server on free loopback ports ([`Server`], [`Nats`]), a bucket mounted by
+//! somebody else's program ([`S3fs`]), clients that share no code with ours ([`Tool`]), source trees full of odd names
+//! ([`Tree`]), a byte-for-byte comparison of a tree with a bucket ([`compare`]), and a proxy that breaks connections
+//! on command ([`proxy`]). What does not: any imitation of a server. Called from the tests of the other crates,
+//! through `[dev-dependencies]`.
 //!
 //! Servers and clients are installed by `scripts/setup-test-tools`. Where one is missing the error names that
 //! script; no test is skipped.
@@ -17,6 +18,6 @@ mod shared;
 mod tool;
 pub mod tree;
 
-pub use server::{Kind, Nats, Server, StartError};
+pub use server::{Kind, Nats, S3fs, Server, StartError};
 pub use tool::{Output, Tool, ToolError};
 pub use tree::Tree;

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -32,12 +33,16 @@ exec 3<&0 </dev/null
     else while kill -0 "$watched" 2>/dev/null; do sleep 0.2; done
     fi
     kill -9 $$
+    [ ! -e "$directory/mount" ] || fusermount -uz "$directory/mount"
     rm -rf -- "$directory" || { sleep 1; rm -rf -- "$directory"; }
     kill -9 0
 } >/dev/null 2>&1 &
 exec 3<&-
 exec "$@"
 "#;
+
+/// Where in its directory a server mounts its file system, if it has one. The watchdog knows the name, too.
+pub(crate) const MOUNT: &str = "mount";
 
 /// What has to end for the server to end.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +61,19 @@ pub(crate) struct Launch {
     pub(crate) environment: Vec<(&'static str, OsString)>,
     /// Where clients connect.
     pub(crate) port: u16,
-    /// The port and path that answer 200 once the server works.
-    pub(crate) health: (u16, &'static str),
+    /// How to see that it works.
+    pub(crate) ready: Ready,
     /// Every port that the server was told to bind.
     pub(crate) leases: Vec<PortLease>,
+}
+
+/// The sign of a server that works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ready {
+    /// `GET path` on this port is answered with 200.
+    Answers { port: u16, path: &'static str },
+    /// A file system is mounted on [`MOUNT`] in the directory.
+    Mounted,
 }
 
 /// A running server.
@@ -69,6 +83,7 @@ pub(crate) struct Process {
     tether: Option<ChildStdin>,
     directory: PathBuf,
     port: u16,
+    has_mount: bool,
     /// Held, so that nobody starts on one of these ports while the server is still binding them.
     _leases: Vec<PortLease>,
 }
@@ -113,9 +128,10 @@ impl Process {
             tether,
             directory: directory.to_owned(),
             port: launch.port,
+            has_mount: matches!(launch.ready, Ready::Mounted),
             _leases: launch.leases,
         };
-        match process.wait_until_ready(program, launch.health) {
+        match process.wait_until_ready(program, launch.ready) {
             Ok(()) => Ok(process),
             Err(error) => {
                 process.stop();
@@ -134,18 +150,14 @@ impl Process {
         self.child.id()
     }
 
-    fn wait_until_ready(
-        &mut self,
-        program: &Path,
-        (port, path): (u16, &str),
-    ) -> Result<(), StartError> {
+    fn wait_until_ready(&mut self, program: &Path, ready: Ready) -> Result<(), StartError> {
         let program = program.display().to_string();
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Err(StartError::Exited { program, status, log: log_tail(&self.directory) });
             }
-            if answers_ok(port, path) {
+            if self.is_ready(ready) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -156,12 +168,24 @@ impl Process {
         }
     }
 
+    fn is_ready(&self, ready: Ready) -> bool {
+        match ready {
+            Ready::Answers { port, path } => answers_ok(port, path),
+            Ready::Mounted => is_mount_point(&self.directory.join(MOUNT)),
+        }
+    }
+
     /// Kills the server and waits for its end. What a server does on a polite signal is of no interest here, and
     /// takes seconds.
     fn stop(&mut self) {
         // Both fail only when the server is gone already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.has_mount {
+            // The kernel keeps the mount of a dead server. What fails here the watchdog does again.
+            let mount = self.directory.join(MOUNT);
+            let _ = Command::new("fusermount").arg("-uz").arg(mount).stderr(Stdio::null()).status();
+        }
         if std::env::var_os("S3BL_TESTKIT_KEEP").is_none() {
             let _ = fs::remove_dir_all(&self.directory);
         }
@@ -177,8 +201,15 @@ impl Drop for Process {
     }
 }
 
+/// Whether a file system is mounted on `path`: it is on another device than its parent.
+fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    let parent = path.parent().and_then(device);
+    device(path).is_some_and(|device| Some(device) != parent)
+}
+
 /// Whether `GET path` on the loopback port is answered with status 200.
-pub(crate) fn answers_ok(port: u16, path: &str) -> bool {
+fn answers_ok(port: u16, path: &str) -> bool {
     let ask = || -> io::Result<[u8; 12]> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;

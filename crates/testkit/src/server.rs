@@ -1,18 +1,21 @@
-//! The servers: SeaweedFS, moto and the JuiceFS gateway speak S3, and NATS carries messages.
+//! The servers: SeaweedFS, moto and the JuiceFS gateway speak S3, NATS carries messages, s3fs shows a bucket as a file
+//! system.
 
 mod juicefs;
 mod moto;
 mod nats;
+mod s3fs;
 mod seaweed;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use nats::Nats;
+pub use s3fs::S3fs;
 
 use crate::process::{Launch, Lifetime, Process};
 use crate::shared;
@@ -223,9 +226,14 @@ pub(crate) struct Program {
 impl Program {
     /// Starts the server in a temporary directory, to live as long as the returned value.
     pub(crate) fn start(&self) -> Result<Process, StartError> {
-        let prefix = format!("s3bl-testkit-{}-", self.name);
-        let directory = tempfile::Builder::new().prefix(&prefix).tempdir()?.keep();
+        let directory = Self::directory(self.name)?;
         self.start_in(&directory, &directory, Lifetime::Owner)
+    }
+
+    /// Makes a directory for a server; whoever ends the server removes it.
+    fn directory(name: &str) -> io::Result<PathBuf> {
+        let prefix = format!("s3bl-testkit-{name}-");
+        Ok(tempfile::Builder::new().prefix(&prefix).tempdir()?.keep())
     }
 
     /// Starts the server in `directory`, again on other ports if it exits at once, as it does when a port was lost.

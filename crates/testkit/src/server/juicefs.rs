@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Program, Server, StartError};
 use crate::port::PortLease;
-use crate::process::Launch;
+use crate::process::{Launch, Ready};
 use crate::tool;
 
 pub(super) static PROGRAM: Program = Program { name: "juicefs", launch };
@@ -43,7 +43,7 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
             ("MINIO_ROOT_PASSWORD", Server::SECRET_KEY.into()),
         ],
         port,
-        health: (port, "/minio/health/live"),
+        ready: Ready::Answers { port, path: "/minio/health/live" },
         leases: leases.into(),
     })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Program, StartError};
 use crate::port::PortLease;
-use crate::process::Launch;
+use crate::process::{Launch, Ready};
 use crate::tool;
 
 pub(super) static PROGRAM: Program = Program { name: "moto", launch };
@@ -17,7 +17,7 @@ fn launch(_directory: &Path) -> Result<Launch, StartError> {
         arguments: vec!["-H".into(), "127.0.0.1".into(), "-p".into(), port.to_string().into()],
         environment: vec![("PYTHONUNBUFFERED", "1".into())],
         port,
-        health: (port, "/moto-api/"),
+        ready: Ready::Answers { port, path: "/moto-api/" },
         leases: vec![lease],
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Program, StartError};
 use crate::port::PortLease;
-use crate::process::{Launch, Process};
+use crate::process::{Launch, Process, Ready};
 use crate::shared;
 use crate::tool;
 
@@ -77,7 +77,7 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
         arguments: arguments.into_iter().map(Into::into).collect(),
         environment: Vec::new(),
         port,
-        health: (monitor, "/healthz"),
+        ready: Ready::Answers { port: monitor, path: "/healthz" },
         leases: leases.into(),
     })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Program, Server, StartError};
 use crate::port::PortLease;
-use crate::process::Launch;
+use crate::process::{Launch, Ready};
 use crate::tool;
 
 pub(super) static PROGRAM: Program = Program { name: "seaweed", launch };
@@ -59,7 +59,7 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
             ("AWS_SECRET_ACCESS_KEY", Server::SECRET_KEY.into()),
         ],
         port: s3,
-        health: (s3, "/healthz"),
+        ready: Ready::Answers { port: s3, path: "/healthz" },
         leases: leases.into(),
     })
 }
