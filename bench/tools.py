@@ -130,7 +130,7 @@ def cat(job: Job) -> list[str]:
 
 
 # 32 and not 10 threads, 32 and not 4 transfers, 160 and not 16 workers: what their users set on fast links.
-RCLONE_FAST = ("--transfers", "32", "--checkers", "32", "--s3-no-head", "--no-traverse", "--s3-no-check-bucket")
+RCLONE_FAST = ("--transfers", "32", "--checkers", "32", "--s3-no-head", "--no-check-dest", "--s3-no-check-bucket")
 
 TOOLS: dict[str, Tool] = {
     "ours": Tool("s3-bucket-loader, no validation", "ours", ours("--validate", "none")),
@@ -145,7 +145,7 @@ TOOLS: dict[str, Tool] = {
     "rclone": Tool("rclone copy", "rclone", rclone()),
     "rclone-fast": Tool("rclone copy, 32 transfers, no HEAD", "rclone", rclone(*RCLONE_FAST)),
     "rclone-200": Tool("rclone copy, 200 transfers, no HEAD", "rclone", rclone(*RCLONE_FAST, "--transfers", "200")),
-    "rclone-dry": Tool("rclone copy --dry-run", "rclone", rclone("--dry-run", "--no-traverse"), is_dry=True),
+    "rclone-dry": Tool("rclone copy --dry-run", "rclone", rclone("--dry-run", "--no-check-dest"), is_dry=True),
     "rclone-debian": Tool("rclone copy (Debian)", "rclone-debian", rclone()),
     "aws": Tool("aws s3 cp (classic)", "aws", **aws("classic"), rounds_max=1),
     "aws-crt": Tool("aws s3 cp (CRT)", "aws", **aws("crt"), rounds_max=1),
