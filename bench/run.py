@@ -53,6 +53,8 @@ class Bench:
         return {"scenarios": {}}
 
     def save(self) -> None:
+        measured = self.results["scenarios"]
+        self.results["scenarios"] = {name: measured[name] for name in SCENARIOS if name in measured}
         self.results["is_quick"] = self.args.quick
         self.results["machine"] = machine()
         self.results["versions"] = {
