@@ -11,11 +11,11 @@
 //! data/N          bytes: the file number N holds one large object or part, or many small ones
 //! ```
 //!
-//! The journal decides what exists. Bytes are written to a file where nobody looks for them, and a line of the journal
-//! then names the file and the place in it: the line plays the part that a rename plays elsewhere, so an object is
-//! seen whole or not at all, and keys never become file names. Files that hold nothing that a line names are removed
-//! at the next start, those whose last object is deleted or overwritten at once. Nothing is synced to the disk: the store survives the death of its process at any moment, but not that of
-//! the machine.
+//! The journal decides what exists. Bytes are written to a file where nobody looks for them, and a line of the
+//! journal then names the file and the place in it: the line plays the part that a rename plays elsewhere, so an
+//! object is seen whole or not at all, and keys never become file names. A file goes when the last object in it is
+//! deleted or overwritten; what a killed process has left, unnamed by any line, goes at the next start. Nothing is
+//! synced to the disk: the store survives the death of its process at any moment, but not that of the machine.
 
 mod blob;
 mod checksum;
