@@ -95,7 +95,8 @@ async fn measure(bench: &Rc<Bench>, in_flight: usize) -> Result<(), Box<dyn Erro
     let each = cpu.as_secs_f64() * 1e6 / bench.count as f64;
     let per_gib = cpu.as_secs_f64() / (bytes / f64::from(1 << 30));
     println!(
-        "{} requests of {} bytes, {in_flight} in flight: wall {:.3} s, cpu {:.3} s, {each:.1} us/request, {per_gib:.3} cpu-s/GiB",
+        "{} requests of {} bytes, {in_flight} in flight: wall {:.3} s, cpu {:.3} s, \
+         {each:.1} us/request, {per_gib:.3} cpu-s/GiB",
         bench.count,
         bench.body.len(),
         wall.as_secs_f64(),

@@ -20,8 +20,9 @@ use crate::sign::Signer;
 
 /// A client of one S3 service in one region.
 ///
-/// Cheap to clone; clones share connections and counters. Connections belong to the tokio runtime that
-/// opened them, so a program with several runtimes gives each its own [`sibling`](Self::sibling).
+/// Cheap to clone; clones share connections and counters. Connections belong to the tokio runtime
+/// that opened them, so a program with several runtimes gives each its own
+/// [`sibling`](Self::sibling).
 #[derive(Clone)]
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
@@ -58,7 +59,8 @@ pub(crate) trait Call {
 }
 
 impl Client {
-    /// Makes a client. Nothing is connected yet; certificates are read now, credentials at the first request.
+    /// Makes a client. Nothing is connected yet; certificates are read now, credentials at the
+    /// first request.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let user_agent = HeaderValue::from_str(&config.user_agent)
             .map_err(|_| ConfigError::HeaderText { setting: "user_agent" })?;
@@ -70,7 +72,8 @@ impl Client {
         Ok(Self { shared: Arc::new(shared), pool: Arc::default() })
     }
 
-    /// Returns a client with connections of its own that shares everything else, for another runtime or core.
+    /// Returns a client with connections of its own that shares everything else, for another
+    /// runtime or core.
     #[must_use]
     pub fn sibling(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), pool: Arc::default() }
@@ -81,7 +84,8 @@ impl Client {
         self.shared.tally.snapshot()
     }
 
-    /// Returns by how many seconds the store's clock is ahead of ours; 0 until a store refused a request for it.
+    /// Returns by how many seconds the store's clock is ahead of ours; 0 until a store refused a
+    /// request for it.
     pub fn clock_offset(&self) -> i64 {
         self.shared.clock.offset_seconds()
     }
@@ -99,7 +103,8 @@ impl Client {
         }
     }
 
-    /// Sends `call` and returns its reply if the status is a success, otherwise the error that it says.
+    /// Sends `call` and returns its reply if the status is a success, otherwise the error that it
+    /// says.
     pub(crate) async fn send<'a>(&'a self, call: &'a impl Call) -> Result<Reply<'a>, Error> {
         let wish = call.wish();
         let about = About { operation: wish.operation, bucket: wish.bucket, key: wish.key };
@@ -132,7 +137,8 @@ impl Client {
             may_reuse = reused.is_some();
             let connection = match reused {
                 Some(connection) => connection,
-                // Boxed, as all that is rare: what every request carries along is smaller without it.
+                // Boxed, as all that is rare: what every request carries along is smaller without
+                // it.
                 None => Box::pin(target.host.open(timeouts))
                     .await
                     .map_err(|failure| self.broken(about, failure))?,

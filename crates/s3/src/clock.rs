@@ -26,7 +26,8 @@ impl Clock {
         unix_seconds(SystemTime::now()).saturating_add(self.offset_seconds())
     }
 
-    /// Returns how far the store's clock is ahead of ours (negative: behind); 0 until a store complained.
+    /// Returns how far the store's clock is ahead of ours (negative: behind); 0 until a store
+    /// complained.
     pub(crate) fn offset_seconds(&self) -> i64 {
         self.offset_seconds.load(Ordering::Relaxed)
     }
@@ -50,7 +51,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Spells `unix_seconds`; the last one of a thread is remembered, because many requests share a second.
+    /// Spells `unix_seconds`; the last one of a thread is remembered, because many requests share a
+    /// second.
     pub(crate) fn of(unix_seconds: i64) -> Self {
         thread_local! {
             static LAST: Cell<Option<(i64, Stamp)>> = const { Cell::new(None) };

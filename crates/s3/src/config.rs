@@ -23,13 +23,14 @@ pub struct Config {
     pub ca_bundle: Option<PathBuf>,
     /// Deadlines of one request.
     pub timeouts: Timeouts,
-    /// How long an unused connection is kept for the next request. Default 4 s, because S3 closes idle connections
-    /// after few seconds. Longer saves handshakes on a quiet client and meets more connections that died meanwhile.
+    /// How long an unused connection is kept for the next request. Default 4 s, because S3 closes
+    /// idle connections after few seconds. Longer saves handshakes on a quiet client and meets more
+    /// connections that died meanwhile.
     pub keep_alive: Duration,
     /// What stands in `x-amz-content-sha256`.
     pub payload_hash: PayloadHash,
-    /// Bodies above this size wait for `100 Continue` before they are sent. Default `None`: never. It costs a round
-    /// trip a request and saves sending a body that will be refused.
+    /// Bodies above this size wait for `100 Continue` before they are sent. Default `None`: never.
+    /// It costs a round trip a request and saves sending a body that will be refused.
     pub expect_continue_above: Option<u64>,
     /// The `User-Agent` header.
     pub user_agent: String,
@@ -66,7 +67,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// The longest time without one byte moving while a body is sent or received. Default 20 s.
     pub idle: Duration,
-    /// From the request's last byte to the reply's first. Default 60 s: a store may work long on a completion.
+    /// From the request's last byte to the reply's first. Default 60 s: a store may work long on a
+    /// completion.
     pub response: Duration,
 }
 
@@ -94,7 +96,8 @@ pub enum Addressing {
 
 /// What a request says about the hash of its body.
 ///
-/// The checksum that the store verifies is [`PayloadCheck`](crate::PayloadCheck); this is only the signature's part.
+/// The checksum that the store verifies is [`PayloadCheck`](crate::PayloadCheck); this is only the
+/// signature's part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PayloadHash {
     /// `UNSIGNED-PAYLOAD` over both http and https. Costs nothing.

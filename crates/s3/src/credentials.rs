@@ -10,7 +10,8 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// Credentials are asked for again when less than this is left of them. The AWS chain renews its own 5 minutes ahead.
+/// Credentials are asked for again when less than this is left of them. The AWS chain renews its
+/// own 5 minutes ahead.
 const REFRESH_AHEAD: Duration = Duration::from_secs(4 * 60);
 /// While the old ones still work, a failed early refresh is not repeated sooner than this.
 const REFRESH_PAUSE: Duration = Duration::from_secs(15);
@@ -43,8 +44,9 @@ impl Credentials {
         )))
     }
 
-    /// Credentials that `provider` gives, usually the AWS chain. It is asked at the first request, 4 minutes before they
-    /// expire, and when a store says that they have expired; by one caller at a time.
+    /// Credentials that `provider` gives, usually the AWS chain. It is asked at the first request,
+    /// 4 minutes before they expire, and when a store says that they have expired; by one caller at
+    /// a time.
     pub fn provider(provider: SharedCredentialsProvider) -> Self {
         Self(Some(Arc::new(Cache {
             provider,
@@ -189,8 +191,8 @@ impl Cache {
 
     /// Returns the cached identity unless it is time to refresh.
     ///
-    /// While another caller refreshes, or has just asked without getting a longer-lived one, the old one serves until
-    /// its very end.
+    /// While another caller refreshes, or has just asked without getting a longer-lived one, the
+    /// old one serves until its very end.
     fn usable(&self) -> Option<Arc<Identity>> {
         let state = self.state();
         let is_paused = || {

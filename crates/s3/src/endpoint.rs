@@ -147,7 +147,8 @@ const fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-/// Returns whether a wildcard certificate covers `bucket` as one label before the service's host: no dots, no capitals.
+/// Returns whether a wildcard certificate covers `bucket` as one label before the service's host:
+/// no dots, no capitals.
 fn is_host_label(bucket: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=DNS_LABEL_BYTES_MAX).contains(&bucket.len())

@@ -1,6 +1,7 @@
 //! What went wrong, said by what the reader must do about it.
 //!
-//! The layer above decides on [`ErrorKind`] and [`Applied`] alone; status, code and message are for people.
+//! The layer above decides on [`ErrorKind`] and [`Applied`] alone; status, code and message are for
+//! people.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -105,8 +106,8 @@ impl fmt::Display for Operation {
 
 /// Whether the failed request may have taken effect at the store.
 ///
-/// It speaks of this request alone. `NoSuchUpload` on a completion is `No`: this request completed nothing; whether
-/// an earlier one did is for the caller to find out.
+/// It speaks of this request alone. `NoSuchUpload` on a completion is `No`: this request completed
+/// nothing; whether an earlier one did is for the caller to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Applied {
     /// Certainly not applied, now or later.
@@ -118,7 +119,8 @@ pub enum Applied {
 /// What failed, by what the reader must do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The store asks for fewer requests (503 `SlowDown`, 429, ...): wait, then try again with less.
+    /// The store asks for fewer requests (503 `SlowDown`, 429, ...): wait, then try again with
+    /// less.
     Throttled,
     /// The store failed (5xx, `InternalError`): try again.
     ServerFault,
@@ -130,8 +132,8 @@ pub enum ErrorKind {
     Tls,
     /// The connection broke in the middle of a request or reply: try again.
     Interrupted,
-    /// The identity may not do this (403): fix the policy. For HEAD this can also mean "no such key", because S3 hides
-    /// absence from whoever may not list.
+    /// The identity may not do this (403): fix the policy. For HEAD this can also mean "no such
+    /// key", because S3 hides absence from whoever may not list.
     AccessDenied,
     /// The bucket does not exist.
     NoSuchBucket,
@@ -141,7 +143,8 @@ pub enum ErrorKind {
     NoSuchUpload,
     /// A named part is not there or its ETag or checksum differs from what was uploaded.
     InvalidPart,
-    /// The bytes that arrived do not match the checksum that was sent with them: read the source again.
+    /// The bytes that arrived do not match the checksum that was sent with them: read the source
+    /// again.
     ChecksumRefused,
     /// A condition (`If-None-Match`) did not hold.
     PreconditionFailed,
@@ -162,7 +165,8 @@ pub enum ErrorKind {
     },
     /// The answer did not come from an S3 service (HTML, a captive portal, a proxy).
     NotS3,
-    /// The store says that the request is wrong (400 and relatives): a bug or an unsuitable name or setting.
+    /// The store says that the request is wrong (400 and relatives): a bug or an unsuitable name or
+    /// setting.
     InvalidRequest,
     /// The store does not implement this (501, 405).
     Unsupported,
@@ -172,7 +176,8 @@ pub enum ErrorKind {
     EntityTooLarge,
     /// The store has no room or the account's quota is used up: nothing further will fit.
     QuotaExceeded,
-    /// The reply is one of S3 but breaks its own rules (missing element, wrong number, truncated list without token).
+    /// The reply is one of S3 but breaks its own rules (missing element, wrong number, truncated
+    /// list without token).
     Malformed,
 }
 
@@ -290,8 +295,8 @@ impl StdError for Error {
     }
 }
 
-/// Cuts `text` at a character boundary and makes control characters visible, so that a hostile server cannot write on
-/// the reader's terminal.
+/// Cuts `text` at a character boundary and makes control characters visible, so that a hostile
+/// server cannot write on the reader's terminal.
 fn bounded(text: &str) -> String {
     let mut end = text.len().min(MESSAGE_BYTES_MAX);
     while !text.is_char_boundary(end) {

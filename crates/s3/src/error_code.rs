@@ -1,13 +1,14 @@
 //! From a status and an S3 error code to what the reader must do.
 //!
-//! The codes are those of <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>, and those that MinIO,
-//! SeaweedFS and others add (2026-11).
+//! The codes are those of <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
+//! and those that MinIO, SeaweedFS and others add (2026-11).
 
 use http::StatusCode;
 
 use crate::error::{Applied, ErrorKind, Operation};
 
-/// Classifies a reply that is no success. `region` is what the store says about where the bucket lives.
+/// Classifies a reply that is no success. `region` is what the store says about where the bucket
+/// lives.
 pub(crate) fn classify(
     operation: Operation,
     status: StatusCode,
@@ -130,8 +131,8 @@ fn absent(operation: Operation) -> ErrorKind {
     }
 }
 
-/// A request that was refused took no effect. A server that failed may have failed after it did the work; S3 itself
-/// says `SlowDown` before.
+/// A request that was refused took no effect. A server that failed may have failed after it did the
+/// work; S3 itself says `SlowDown` before.
 fn applied(
     operation: Operation,
     status: StatusCode,

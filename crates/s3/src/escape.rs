@@ -1,11 +1,13 @@
 //! Percent-encoding as SigV4 wants it, and its inverse for listings.
 
-/// Appends `text` with every byte but `A-Z a-z 0-9 - . _ ~` and `/` percent-encoded: an object's path.
+/// Appends `text` with every byte but `A-Z a-z 0-9 - . _ ~` and `/` percent-encoded: an object's
+/// path.
 pub(crate) fn push_path(out: &mut Vec<u8>, text: &str) {
     push(out, text, true);
 }
 
-/// Appends `text` with every byte but `A-Z a-z 0-9 - . _ ~` percent-encoded: a query's name or value.
+/// Appends `text` with every byte but `A-Z a-z 0-9 - . _ ~` percent-encoded: a query's name or
+/// value.
 pub(crate) fn push_query(out: &mut Vec<u8>, text: &str) {
     push(out, text, false);
 }
@@ -26,10 +28,12 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Decodes one field of a listing that was asked for with `encoding-type=url`. `None` when the result is not UTF-8.
+/// Decodes one field of a listing that was asked for with `encoding-type=url`. `None` when the
+/// result is not UTF-8.
 ///
-/// A plus is a space: AWS and MinIO write spaces so, and SeaweedFS those of keys without slashes; whoever writes a
-/// space as `%20` still writes a plus as `%2B` (SeaweedFS 4.48, moto 5.2.5, MinIO in JuiceFS 1.4.2; 2026-11-22).
+/// A plus is a space: AWS and MinIO write spaces so, and SeaweedFS those of keys without slashes;
+/// whoever writes a space as `%20` still writes a plus as `%2B` (SeaweedFS 4.48, moto 5.2.5, MinIO
+/// in JuiceFS 1.4.2; 2026-11-22).
 pub(crate) fn decode(text: String) -> Option<String> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(text);

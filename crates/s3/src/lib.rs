@@ -5,9 +5,10 @@
 //! connection that the server had closed before the request reached it: such a request goes out once more,
 //! on a fresh connection, when that cannot change its meaning.
 //!
-//! What deliberately does not live here: retries, concurrency, part planning, checksum computation, and anything that this
-//! project means by a file. The S3 protocol and its sharp edges do: 200 replies that carry an error, HEAD
-//! replies without a reason, pages escaped in two dialects, redirects that must not be followed.
+//! What deliberately does not live here: retries, concurrency, part planning, checksum computation,
+//! and anything that this project means by a file. The S3 protocol and its sharp edges do: 200 replies
+//! that carry an error, HEAD replies without a reason, pages escaped in two dialects, redirects that
+//! must not be followed.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

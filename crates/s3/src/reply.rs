@@ -14,7 +14,8 @@ use crate::error::{Applied, Error, ErrorKind, Operation};
 use crate::error_code;
 use crate::xml::{self, Fault, Step};
 
-/// A thousand keys of 1,024 bytes, each byte percent-encoded, with their dress, are 4 MiB; no honest document is longer.
+/// A thousand keys of 1,024 bytes, each byte percent-encoded, with their dress, are 4 MiB; no
+/// honest document is longer.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 /// The part of a refusal that is read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
@@ -99,7 +100,8 @@ impl<'a> Reply<'a> {
         (self.host, self.exchange)
     }
 
-    /// Makes the error of a success without the ETag that every object has: broken S3, or no S3 at all.
+    /// Makes the error of a success without the ETag that every object has: broken S3, or no S3 at
+    /// all.
     pub(crate) async fn without_etag(mut self) -> Error {
         let body = self.collect(REFUSAL_BYTES_MAX).await.unwrap_or_default();
         if let Some(refusal) = Refusal::parse(&body) {
@@ -189,7 +191,8 @@ impl<'a> Reply<'a> {
         error.with_reply(status, refusal.code, request_id, retry_after)
     }
 
-    /// Corrects what a bare status says: replies to HEAD have no body, and S3 answers several mistakes with 400 or 403.
+    /// Corrects what a bare status says: replies to HEAD have no body, and S3 answers several
+    /// mistakes with 400 or 403.
     fn seen_through(
         &self,
         kind: ErrorKind,

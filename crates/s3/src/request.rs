@@ -34,7 +34,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) query: Vec<(&'static str, Cow<'a, str>)>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Whether sending it twice means the same as sending it once, even if the first one arrives late.
+    /// Whether sending it twice means the same as sending it once, even if the first one arrives
+    /// late.
     pub(crate) is_repeatable: bool,
 }
 

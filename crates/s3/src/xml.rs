@@ -1,7 +1,7 @@
 //! Reading S3's XML: bounded, without entities of its own making, forgiving about characters.
 //!
-//! XML 1.0 forbids most control characters even as `&#x8;`, yet S3 has keys with them and writes them so. They are
-//! taken as what they mean; one odd key must not hide its page.
+//! XML 1.0 forbids most control characters even as `&#x8;`, yet S3 has keys with them and writes
+//! them so. They are taken as what they mean; one odd key must not hide its page.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -129,6 +129,8 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn leaves(document: &str) -> Result<Vec<(usize, String, String)>, Fault> {
@@ -175,6 +177,24 @@ mod tests {
         assert!(matches!(leaves("<R/><R/>"), Err(Fault::Broken(None))));
         assert!(matches!(leaves("<R>&custom;</R>"), Err(Fault::Broken(None))));
         assert!(matches!(walk(b"<R>\xff</R>", &["R"], |_| ()), Err(Fault::NotUtf8)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, text: String) {
+            let _ = walk(&bytes, &["R"], |_| ());
+            let _ = walk(format!("<R>{text}").as_bytes(), &["R"], |_| ());
+        }
+
+        #[test]
+        fn text_that_was_written_is_read_back(text: String) {
+            let mut document = "<R><K>".to_owned();
+            push_text(&mut document, &text);
+            document.push_str("</K></R>");
+            prop_assert_eq!(leaves(&document).unwrap(), [(1, "K".to_owned(), text)]);
+        }
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl Connection {
 
     /// Looks once at the socket; returns whether the connection can take a request now.
     ///
-    /// With a waker that wakes nobody: an idle connection has no task, and what happens to it is found at the next look.
+    /// With a waker that wakes nobody: an idle connection has no task, and what happens to it is
+    /// found at the next look.
     pub(super) fn is_usable(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         let is_open = Pin::new(&mut self.driver).poll(&mut context).is_pending();
@@ -206,7 +207,8 @@ impl Silence {
         tokio::time::sleep_until(self.since + self.step)
     }
 
-    /// Returns whether no byte has moved for `limit`; if not, wakes the task when it is time to look again.
+    /// Returns whether no byte has moved for `limit`; if not, wakes the task when it is time to
+    /// look again.
     fn poll_over(
         &mut self,
         mut timer: Pin<&mut Sleep>,

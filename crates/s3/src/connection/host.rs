@@ -63,7 +63,8 @@ impl Host {
         open::open(self, timeouts.connect).await
     }
 
-    /// Keeps the connection of a finished exchange for the next request, if the server keeps it too.
+    /// Keeps the connection of a finished exchange for the next request, if the server keeps it
+    /// too.
     pub(crate) fn put_back(&self, mut connection: Box<Connection>) {
         if connection.is_usable() {
             let since = Instant::now();

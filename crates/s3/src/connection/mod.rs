@@ -1,8 +1,8 @@
 //! HTTP/1.1 connections: opened, kept, and polled by the very task that waits for the reply.
 //!
-//! There is no driver task: [`exchange`] polls hyper's connection future and the request together, so a
-//! reply wakes the task that wants it and nothing else. An idle connection is polled by nobody; what
-//! happened to it meanwhile is found when it is taken from the pool.
+//! There is no driver task: [`exchange`] polls hyper's connection future and the request together,
+//! so a reply wakes the task that wants it and nothing else. An idle connection is polled by
+//! nobody; what happened to it meanwhile is found when it is taken from the pool.
 
 mod exchange;
 mod failure;

@@ -63,8 +63,8 @@ async fn dial_one(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A handshake fails for good when a certificate is refused or the other side speaks no TLS, and for now when the
-/// connection broke.
+/// A handshake fails for good when a certificate is refused or the other side speaks no TLS, and
+/// for now when the connection broke.
 fn handshake_failure(error: io::Error) -> Failure {
     let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     let (kind, message) = if is_tls {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// How long an answer serves. S3's own records live 5 s, and each names up to eight front ends to spread over.
+/// How long an answer serves. S3's own records live 5 s, and each names up to eight front ends to
+/// spread over.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(5);
 
 /// The addresses of one host.
@@ -18,7 +19,8 @@ pub(super) struct Resolver {
     /// Set when the name is an address itself.
     literal: Option<IpAddr>,
     answer: Mutex<Option<Answer>>,
-    /// Held by the one caller that asks; a look-up costs a thread, and a burst of connections needs one answer.
+    /// Held by the one caller that asks; a look-up costs a thread, and a burst of connections needs
+    /// one answer.
     gate: Semaphore,
 }
 

@@ -47,7 +47,8 @@ impl ObjectAttributes {
         self.with(HeaderName::from_static("x-amz-tagging"), tags)
     }
 
-    /// Adds any other header that S3 knows for new objects (`cache-control`, `x-amz-website-redirect-location`, ...).
+    /// Adds any other header that S3 knows for new objects (`cache-control`,
+    /// `x-amz-website-redirect-location`, ...).
     pub fn with(mut self, name: HeaderName, value: &str) -> Result<Self, AttributeError> {
         let value = HeaderValue::from_str(value)
             .map_err(|_| AttributeError { header: name.as_str().to_owned() })?;

@@ -9,7 +9,8 @@ use crate::request::ascii;
 pub(crate) static CRC64NVME: HeaderName = HeaderName::from_static("x-amz-checksum-crc64nvme");
 static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
-/// What a store is to check a body against. The caller computes it; it goes into headers, never into a trailer.
+/// What a store is to check a body against. The caller computes it; it goes into headers, never
+/// into a trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PayloadCheck {
     /// `x-amz-checksum-crc64nvme`: the CRC-64/NVME of the whole body.

@@ -71,7 +71,8 @@ impl Call for GetObject<'_> {
 }
 
 impl GetObject<'_> {
-    /// A store that knows no ranges answers with the whole object, whose first bytes would be taken for the range's.
+    /// A store that knows no ranges answers with the whole object, whose first bytes would be taken
+    /// for the range's.
     fn is_answered_by(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let Some(range) = &self.range else { return status == StatusCode::OK };
         let answered = text(headers, "content-range").unwrap_or_default();

@@ -26,7 +26,8 @@ pub struct HeadObject<'a> {
     pub version_id: Option<&'a str>,
     /// Asks about one part, and with it for the number of parts.
     pub part_number: Option<u16>,
-    /// Whether to ask for the stored checksum. On AWS that needs `kms:Decrypt` on objects under SSE-KMS.
+    /// Whether to ask for the stored checksum. On AWS that needs `kms:Decrypt` on objects under
+    /// SSE-KMS.
     pub with_checksum: bool,
 }
 
@@ -71,7 +72,8 @@ pub struct HeadObjectOutput {
     pub parts_count: Option<u32>,
     /// `Content-Type` as sent.
     pub content_type: Option<HeaderValue>,
-    /// The metadata: names in lower case without `x-amz-meta-`, values as raw bytes, in the store's order.
+    /// The metadata: names in lower case without `x-amz-meta-`, values as raw bytes, in the store's
+    /// order.
     pub metadata: Vec<(String, Vec<u8>)>,
 }
 

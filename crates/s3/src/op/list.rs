@@ -98,8 +98,8 @@ impl Call for ListObjectsV2<'_> {
 impl Client {
     /// Lists one page.
     ///
-    /// A page that says that more follows but not how, or that names the token it was asked with, is an error: taken
-    /// for the last one it would hide keys, and followed it would never end.
+    /// A page that says that more follows but not how, or that names the token it was asked with,
+    /// is an error: taken for the last one it would hide keys, and followed it would never end.
     pub async fn list_objects_v2(
         &self,
         list: &ListObjectsV2<'_>,

@@ -255,8 +255,8 @@ impl Client {
 
     /// Makes the object of its parts.
     ///
-    /// Only a whole `CompleteMultipartUploadResult` with an ETag is a success; a store may begin with status 200, work
-    /// for minutes, and say then that it failed.
+    /// Only a whole `CompleteMultipartUploadResult` with an ETag is a success; a store may begin
+    /// with status 200, work for minutes, and say then that it failed.
     pub async fn complete_multipart_upload(
         &self,
         complete: &CompleteMultipartUpload<'_>,

@@ -95,7 +95,8 @@ impl Call for ListParts<'_> {
 impl Call for ListMultipartUploads<'_> {
     fn wish(&self) -> Wish<'_> {
         let mut wish = Wish::new(Operation::ListMultipartUploads, Method::GET, self.bucket, None);
-        // Without `encoding-type=url`: SeaweedFS (4.48) then says that keys are encoded and leaves them raw.
+        // Without `encoding-type=url`: SeaweedFS (4.48) then says that keys are encoded and leaves
+        // them raw.
         if let Some((key, _)) = self.after {
             wish.query.push(("key-marker", key.into()));
         }

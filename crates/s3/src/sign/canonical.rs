@@ -4,8 +4,8 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::Subject;
 
-/// Writes the canonical request of `subject` into `out` and the names of its signed headers, joined by `;`, into
-/// `names`. Both are cleared first.
+/// Writes the canonical request of `subject` into `out` and the names of its signed headers, joined
+/// by `;`, into `names`. Both are cleared first.
 pub(super) fn write(subject: &Subject<'_>, out: &mut Vec<u8>, names: &mut Vec<u8>) {
     out.clear();
     names.clear();
@@ -20,7 +20,8 @@ pub(super) fn write(subject: &Subject<'_>, out: &mut Vec<u8>, names: &mut Vec<u8
     out.extend_from_slice(subject.payload_hash.as_bytes());
 }
 
-/// Writes a line `name:value` for each signed header, sorted by name; repeated headers are joined by commas.
+/// Writes a line `name:value` for each signed header, sorted by name; repeated headers are joined
+/// by commas.
 fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>, names: &mut Vec<u8>) {
     let mut signed: Vec<(&str, &[u8])> = Vec::with_capacity(headers.len());
     for (name, value) in headers {
@@ -57,7 +58,8 @@ fn is_signed(name: &HeaderName) -> bool {
         || name.as_str() == "content-md5"
 }
 
-/// Appends `value` without spaces at its ends and with each run of spaces inside as one. Spaces alone: S3 keeps tabs.
+/// Appends `value` without spaces at its ends and with each run of spaces inside as one. Spaces
+/// alone: S3 keeps tabs.
 fn push_trimmed(out: &mut Vec<u8>, value: &[u8]) {
     let mut words = value.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
     if let Some(first) = words.next() {

@@ -1,8 +1,9 @@
-//! Signature Version 4, the form that S3 wants: single-encoded path, no normalisation, headers only.
+//! Signature Version 4, the form that S3 wants: single-encoded path, no normalisation, headers
+//! only.
 //!
-//! Our own because the official signer costs more than the rest of a small request; the official one is the oracle of
-//! this one's tests. See `docs/adr/0002-own-sigv4-signer.md`. The rules are those of
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
+//! Our own because the official signer costs more than the rest of a small request; the official
+//! one is the oracle of this one's tests. See `docs/adr/0002-own-sigv4-signer.md`. The rules are
+//! those of <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
 
 mod canonical;
 mod key;

@@ -1,4 +1,5 @@
-//! The official signer as the oracle of ours: both must give the same `Authorization` for whatever can be asked.
+//! The official signer as the oracle of ours: both must give the same `Authorization` for whatever
+//! can be asked.
 
 use std::borrow::Cow;
 use std::sync::Arc;

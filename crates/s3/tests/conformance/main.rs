@@ -1,6 +1,7 @@
 //! The client against three S3 servers that share no code with it, or with each other.
 //!
-//! Where they differ the tests say how, so that a new release of one that behaves otherwise is noticed.
+//! Where they differ the tests say how, so that a new release of one that behaves otherwise is
+//! noticed.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

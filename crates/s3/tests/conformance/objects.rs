@@ -2,8 +2,8 @@
 
 use http::{HeaderName, HeaderValue};
 use s3bl_s3::{
-    DeleteObject, Error, ErrorKind, GetObject, HeadObject, ObjectAttributes, PayloadCheck,
-    PutObject,
+    Client, Config, DeleteObject, Error, ErrorKind, GetObject, HeadObject, ObjectAttributes,
+    PayloadCheck, PayloadHash, PutObject,
 };
 use s3bl_testkit::Kind;
 
@@ -95,6 +95,17 @@ async fn attributes_reach_the_store(kind: Kind) {
     assert_eq!(head.storage_class.as_deref(), Some("STANDARD_IA"));
 }
 
+async fn a_signed_body_is_taken(kind: Kind) {
+    let Fixture { client, bucket } = Fixture::new(kind, "signed").await;
+    let config = Config { payload_hash: PayloadHash::SignedOverHttp, ..client.config().clone() };
+    let client = Client::new(config).unwrap();
+    for body in ["", "some bytes"] {
+        client.put_object(&PutObject::new(&bucket, "k", body.into())).await.unwrap();
+        let got = client.get_object(&GetObject::new(&bucket, "k")).await.unwrap();
+        assert_eq!(got.body.collect().await.unwrap(), body);
+    }
+}
+
 async fn head_failure(client: &s3bl_s3::Client, bucket: &str, key: &str) -> Error {
     client.head_object(&HeadObject::new(bucket, key)).await.unwrap_err()
 }
@@ -152,4 +163,14 @@ async fn seaweed_keeps_attributes() {
 #[tokio::test]
 async fn moto_keeps_attributes() {
     attributes_reach_the_store(Kind::Moto).await;
+}
+
+#[tokio::test]
+async fn seaweed_takes_a_signed_body() {
+    a_signed_body_is_taken(Kind::Seaweed).await;
+}
+
+#[tokio::test]
+async fn juicefs_takes_a_signed_body() {
+    a_signed_body_is_taken(Kind::Juicefs).await;
 }

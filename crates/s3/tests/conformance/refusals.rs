@@ -55,6 +55,20 @@ async fn put_with(client: &Client) -> ErrorKind {
     client.put_object(&put).await.unwrap_err().kind
 }
 
+/// The server answers and hangs up while most of the body is still on its way.
+async fn a_refusal_of_a_large_body_is_heard(kind: Kind) {
+    let wrong_secret = client(kind, Server::ACCESS_KEY, "not-the-secret");
+    for _ in 0..10 {
+        let put = PutObject::new("some-bucket", "k", vec![7; 32 << 20].into());
+        let error = wrong_secret.put_object(&put).await.unwrap_err();
+        assert_eq!(
+            (&error.kind, error.applied),
+            (&ErrorKind::Credentials, Applied::No),
+            "{error:?}"
+        );
+    }
+}
+
 async fn wrong_keys_are_told_from_missing_rights(kind: Kind) {
     let wrong_secret = client(kind, Server::ACCESS_KEY, "not-the-secret");
     assert_eq!(put_with(&wrong_secret).await, ErrorKind::Credentials);
@@ -95,4 +109,14 @@ async fn seaweed_refuses_wrong_keys() {
 #[tokio::test]
 async fn juicefs_refuses_wrong_keys() {
     wrong_keys_are_told_from_missing_rights(Kind::Juicefs).await;
+}
+
+#[tokio::test]
+async fn seaweed_refuses_a_large_body() {
+    a_refusal_of_a_large_body_is_heard(Kind::Seaweed).await;
+}
+
+#[tokio::test]
+async fn juicefs_refuses_a_large_body() {
+    a_refusal_of_a_large_body_is_heard(Kind::Juicefs).await;
 }

@@ -10,9 +10,12 @@ use crate::{client, error_document, reply};
 
 use Act::{Close, Read, Reset, Send};
 
-const RESULT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CompleteMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-<Location>x</Location><Bucket>bucket</Bucket><Key>key</Key><ETag>&quot;abc-2&quot;</ETag><ChecksumCRC64NVME>rosUhgp5mIg=</ChecksumCRC64NVME>\
-</CompleteMultipartUploadResult>";
+const RESULT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<CompleteMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Location>x</Location><Bucket>bucket</Bucket><Key>key</Key>
+  <ETag>&quot;abc-2&quot;</ETag>
+  <ChecksumCRC64NVME>rosUhgp5mIg=</ChecksumCRC64NVME>
+</CompleteMultipartUploadResult>"#;
 
 async fn completed(script: Vec<Act>) -> Result<CompleteMultipartUploadOutput, Error> {
     let server = Server::start(vec![script]).await;

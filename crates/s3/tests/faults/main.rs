@@ -1,6 +1,7 @@
 //! The client against a server that misbehaves on demand, which no real one does.
 //!
-//! The server follows a script of bytes and endings; what it understands of HTTP is where a request ends.
+//! The server follows a script of bytes and endings; what it understands of HTTP is where a request
+//! ends.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

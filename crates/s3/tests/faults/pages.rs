@@ -87,10 +87,13 @@ async fn a_listing_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn lists_of_parts_and_of_uploads_go_on_where_they_ended() {
-    let parts = "<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>7</NextPartNumberMarker>\
-        <Part><PartNumber>7</PartNumber><Size>5</Size><ETag>\"e\"</ETag><ChecksumCRC64NVME>AAAAAAAAAAE=</ChecksumCRC64NVME></Part></ListPartsResult>";
-    let uploads = "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k&#x1;</NextKeyMarker>\
-        <NextUploadIdMarker>u</NextUploadIdMarker><Upload><Key>k&#x1;</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>";
+    let parts = r#"<ListPartsResult>
+        <IsTruncated>true</IsTruncated><NextPartNumberMarker>7</NextPartNumberMarker>
+        <Part><PartNumber>7</PartNumber><Size>5</Size><ETag>"e"</ETag>
+        <ChecksumCRC64NVME>AAAAAAAAAAE=</ChecksumCRC64NVME></Part></ListPartsResult>"#;
+    let uploads = "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>
+        <NextKeyMarker>k&#x1;</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker>
+        <Upload><Key>k&#x1;</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>";
     let replies =
         [parts, parts, uploads, uploads].map(|body| [Read, Send(reply("200 OK", "", body))]);
     let server = Server::start(vec![replies.into_iter().flatten().collect()]).await;

@@ -118,6 +118,7 @@ async fn an_idle_connection_is_kept_for_its_time_and_no_longer() {
     tokio::time::advance(keep_alive).await;
     tokio::time::resume();
     client.put_object(&put()).await.unwrap();
-    // Each connection had its own script: had the third request gone to the first, it would have had no reply.
+    // Each connection had its own script: had the third request gone to the first, it would have
+    // had no reply.
     assert_eq!(server.requests().len(), 3);
 }
