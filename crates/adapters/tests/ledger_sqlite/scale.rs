@@ -1,6 +1,8 @@
 //! How long a ledger of millions takes. The bars are for an optimised build:
 //! `cargo nextest run --release -p s3bl-adapters --test ledger_sqlite --run-ignored only --no-capture scale`
 
+#![expect(clippy::print_stdout, reason = "the figures are for whoever runs it")]
+
 use std::time::{Duration, Instant};
 
 use s3bl_adapters::ledger::sqlite::SqliteLedger;

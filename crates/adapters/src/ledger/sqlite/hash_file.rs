@@ -18,8 +18,8 @@ pub(super) type Hash = [u8; HASH_BYTES];
 /// Hashes that are sorted in memory at once, about: 64 MiB of them.
 const SORTED_AT_ONCE: u64 = 4 * 1024 * 1024;
 
-/// Hashes of a bucket on the average, as long as there are few enough buckets: 2 KiB.
-const BUCKET_HASHES: u64 = 128;
+/// Hashes of a bucket on the average, as long as there are few enough buckets: half a KiB.
+const BUCKET_HASHES: u64 = 32;
 
 /// Most leading bits that tell buckets apart: 2^20 buckets are 8 MiB of positions.
 const BUCKET_BITS_MAX: u32 = 20;

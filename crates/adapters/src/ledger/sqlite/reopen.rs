@@ -131,43 +131,59 @@ fn take_out(
     retry: u64,
 ) -> Result<Vec<TocEntry>, Fault> {
     let marks = marks(transaction, task)?;
-    let entries = query::entries(transaction, task)?.unpack()?;
-    let outcomes = decode_outcomes(&query::write_outcomes(transaction, task)?)?;
-    if entries.len() != outcomes.len() {
-        return Err(Fault::damaged(format!("batch {task} has not one outcome for each entry")));
-    }
     let verdicts: BTreeMap<u32, Verdict> = marks
         .iter()
         .filter(|mark| mark.verdict != Verdict::Skipped)
         .map(|mark| (mark.index, mark.verdict))
         .collect();
-    let mut share = Share::default();
-    let (mut taken, mut kept, mut kept_outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    let entries = query::entries(transaction, task)?.unpack()?;
+    let outcomes = decode_outcomes(&query::write_outcomes(transaction, task)?)?;
+    let parted = part(entries, outcomes, &verdicts)
+        .map_err(|what| Fault::damaged(format!("batch {task} has {what}")))?;
+    parted.share.subtract(transaction, task)?;
+    rewrite(transaction, task, &parted.kept, &parted.kept_outcomes)?;
+    let indexes: Vec<u32> = verdicts.into_keys().collect();
+    renumber(transaction, task, retry, &marks, &indexes)?;
+    Ok(parted.taken)
+}
+
+/// A batch, parted.
+#[derive(Default)]
+struct Parted {
+    taken: Vec<TocEntry>,
+    /// What the taken entries have of the batch's sums.
+    share: Share,
+    kept: Vec<TocEntry>,
+    kept_outcomes: Vec<WriteOutcome>,
+}
+
+/// Parts a batch by the verdicts on its entries; the error says what the batch has and should not.
+fn part(
+    entries: Vec<TocEntry>,
+    outcomes: Vec<WriteOutcome>,
+    verdicts: &BTreeMap<u32, Verdict>,
+) -> Result<Parted, &'static str> {
+    if entries.len() != outcomes.len() {
+        return Err("more or fewer outcomes than entries");
+    }
+    let mut parted = Parted::default();
     for ((index, entry), outcome) in (0..).zip(entries).zip(outcomes) {
         match verdicts.get(&index) {
             Some(verdict) => {
-                let is_counted = share.count(entry.size, &outcome, *verdict);
-                is_counted.ok_or_else(|| {
-                    Fault::damaged(format!(
-                        "entry {index} of batch {task} has an outcome that contradicts its finding"
-                    ))
-                })?;
-                taken.push(entry);
+                let is_counted = parted.share.count(entry.size, &outcome, *verdict);
+                is_counted.ok_or("an outcome that contradicts its finding")?;
+                parted.taken.push(entry);
             }
             None => {
-                kept.push(entry);
-                kept_outcomes.push(outcome);
+                parted.kept.push(entry);
+                parted.kept_outcomes.push(outcome);
             }
         }
     }
-    if taken.len() != verdicts.len() {
-        return Err(Fault::damaged(format!("batch {task} has a finding without an entry")));
+    if parted.taken.len() != verdicts.len() {
+        return Err("a finding without an entry");
     }
-    share.subtract(transaction, task)?;
-    rewrite(transaction, task, &kept, &kept_outcomes)?;
-    let indexes: Vec<u32> = verdicts.into_keys().collect();
-    renumber(transaction, task, retry, &marks, &indexes)?;
-    Ok(taken)
+    Ok(parted)
 }
 
 /// Reads the findings of a batch that count, by phase and ascending index.
