@@ -7,7 +7,7 @@
 //!
 //! `small` sends each object with a CRC64NVME and twelve metadata headers of 500 bytes; `parts` are the parts of one
 //! multipart upload, whose checksum is computed each time. The body lies in memory. The keys of a test server are
-//! taken from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+//! taken from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, its authority from `AWS_CA_BUNDLE`.
 
 #![expect(clippy::print_stdout, reason = "the measurement is what this program says")]
 
@@ -63,7 +63,8 @@ async fn prepare(
     let (id, secret) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
     let credentials = Credentials::fixed(&id, &secret, None);
     let config = Config::new("us-east-1", credentials).with_endpoint(Endpoint::parse(endpoint)?);
-    let client = Client::new(config)?;
+    let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").map(Into::into);
+    let client = Client::new(Config { ca_bundle, ..config })?;
     match client.create_bucket(&CreateBucket { bucket: BUCKET }).await {
         Err(error) if error.kind != ErrorKind::Conflict => return Err(error.into()),
         Ok(()) | Err(_) => {}
