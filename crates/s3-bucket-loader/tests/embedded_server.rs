@@ -70,6 +70,7 @@ scenarios! {
     copies_keep_or_replace_what_is_said
     buckets_and_batches_of_keys_come_and_go
     strangers_are_refused
+    a_refused_request_is_read_to_its_end
     an_object_is_never_seen_half_written
     files_go_up_and_down_by_the_transfer_manager
 }

@@ -8,6 +8,7 @@
 //! target `s3s` off.
 
 mod auth;
+mod drain;
 mod protocol;
 mod sample;
 mod server;

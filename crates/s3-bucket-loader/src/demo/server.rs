@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::auth::Credentials;
+use super::drain::answer;
 use super::protocol::Protocol;
 use super::store::{OpenError, Store, StoreError};
 
@@ -199,9 +201,10 @@ async fn serve_connection(
         tracing::debug!(%error, "the embedded server cannot set TCP_NODELAY");
     }
     // Hyper's default closes a connection that idles for half a minute, under the feet of a client that pools it.
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(
+        TokioIo::new(stream),
+        service_fn(|request| answer(service.clone(), request)),
+    );
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection to the embedded server has broken off");
     }

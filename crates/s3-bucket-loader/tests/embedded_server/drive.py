@@ -506,6 +506,19 @@ def buckets_and_batches_of_keys_come_and_go():
     refused("404", s3.head_bucket, Bucket="another-bucket")
 
 
+def a_refused_request_is_read_to_its_end():
+    headers = {"Authorization": "nonsense", "Content-Length": str(8 * MIB)}
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(ENDPOINT).netloc, timeout=30)
+    for _ in range(3):
+        # The whole body is sent before the answer is read, on one and the same connection.
+        connection.request("PUT", f"/{BUCKET}/refused", body=bytes(8 * MIB), headers=headers)
+        connected = connection.sock
+        answer = connection.getresponse()
+        assert answer.status in (400, 403) and b"<Error>" in answer.read()
+        assert connection.sock is connected, "the server has closed the connection"
+    absent(client(), "refused")
+
+
 def strangers_are_refused():
     refused("InvalidAccessKeyId", client(access_key="SOMEBODY").list_buckets)
     refused("SignatureDoesNotMatch", client(secret_key="guess").list_buckets)

@@ -70,12 +70,8 @@ pub(super) async fn put_part(
     let number = part_number(input.part_number)?;
     let expectation = Expectation::from_headers(&headers)?;
     let address = UploadAddress { bucket: input.bucket, key: input.key, id: input.upload_id };
-    let planned = store.part_algorithms(&address, expectation.algorithm());
-    let algorithms = planned.as_ref().map_or((Algorithm::Crc64nvme, None), |planned| *planned);
-
-    // As with an object, the body is read to its end before anything is refused.
+    let algorithms = store.part_algorithms(&address, expectation.algorithm())?;
     let stored = body::receive(store, input.body, algorithms).await?;
-    planned?;
     expectation.verify(&stored, trailing_headers.as_ref())?;
     let part = Part::new(stored);
     let mut headers = HeaderMap::new();

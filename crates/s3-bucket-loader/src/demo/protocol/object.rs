@@ -29,8 +29,6 @@ pub(super) async fn put(
     let precondition = precondition(input.if_match, input.if_none_match)?;
     let expectation = Expectation::from_headers(&headers)?;
     let algorithm = expectation.algorithm().unwrap_or(Algorithm::Crc64nvme);
-
-    // The body is read to its end before anything is refused: a client that is still sending could miss the answer.
     let stored = body::receive(store, input.body, (algorithm, None)).await?;
     expectation.verify(&stored, trailing_headers.as_ref())?;
     let object = Object::new(stored, attributes);
