@@ -1,7 +1,7 @@
 //! Serves one client connection: request after request, each with its fault.
 
 use std::io::{self, BufReader, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ pub(super) fn serve(shared: &Shared, client: Arc<TcpStream>, number: usize) {
     let Ok(mut connection) = Connection::new(shared, client, number) else { return };
     // An error is a peer that closed: that is a client's right, and what faults do.
     while let Ok(Next::Request) = connection.serve_request() {}
-    connection.close();
 }
 
 /// Whether the connection goes on after a request.
@@ -35,13 +34,11 @@ struct Connection<'a> {
     shared: &'a Shared,
     number: usize,
     client: Reader,
-    /// Opened with the first request that is passed on.
-    server: Option<Reader>,
 }
 
 impl<'a> Connection<'a> {
     fn new(shared: &'a Shared, client: Arc<TcpStream>, number: usize) -> io::Result<Self> {
-        Ok(Self { shared, number, client: reader(client)?, server: None })
+        Ok(Self { shared, number, client: reader(client)? })
     }
 
     fn serve_request(&mut self) -> io::Result<Next> {
@@ -71,10 +68,13 @@ impl<'a> Connection<'a> {
         if let Some(Fault::DelayRequest(duration)) = &fault {
             self.shared.pause(*duration);
         }
-        if self.forward_request(&head, fault.as_ref())? == Next::Close {
+        // A connection for each request, so that none fails for having been idle too long.
+        let server = TcpStream::connect(self.shared.upstream)?;
+        let mut server = reader(self.shared.register(server))?;
+        if self.forward_request(&mut server, &head, fault.as_ref())? == Next::Close {
             return self.reset();
         }
-        self.forward_reply(&head, fault.as_ref(), index)
+        self.forward_reply(&mut server, &head, fault.as_ref(), index)
     }
 
     /// Records the request and returns its index in the record and the fault that a rule has for it.
@@ -92,15 +92,13 @@ impl<'a> Connection<'a> {
     }
 
     /// Passes the request on; says to close if the fault cut it.
-    fn forward_request(&mut self, head: &Head, fault: Option<&Fault>) -> io::Result<Next> {
+    fn forward_request(
+        &mut self,
+        server: &mut Reader,
+        head: &Head,
+        fault: Option<&Fault>,
+    ) -> io::Result<Next> {
         let change = fault.map(Fault::request_change).unwrap_or_default();
-        let server = match &mut self.server {
-            Some(server) => server,
-            None => {
-                let stream = TcpStream::connect(self.shared.upstream)?;
-                self.server.insert(reader(self.shared.register(stream))?)
-            }
-        };
         server.get_mut().write_all(&head.to_bytes())?;
         let sent =
             Copier::new(&mut self.client, server.get_mut(), change).copy(head.request_body());
@@ -117,12 +115,12 @@ impl<'a> Connection<'a> {
 
     fn forward_reply(
         &mut self,
+        server: &mut Reader,
         request: &Head,
         fault: Option<&Fault>,
         index: usize,
     ) -> io::Result<Next> {
         let to_head_request = request.method() == "HEAD";
-        let server = self.server.as_mut().expect("the request was passed on to it");
         let reply = loop {
             let Some(head) = Head::read(server)? else { return Ok(Next::Close) };
             // Interim answers are for this connection, not for the client's.
@@ -162,14 +160,6 @@ impl<'a> Connection<'a> {
     fn reset(&self) -> io::Result<Next> {
         rustix::net::sockopt::set_socket_linger(&*self.client.get_ref().0, Some(Duration::ZERO))?;
         Ok(Next::Close)
-    }
-
-    fn close(self) {
-        if let Some(server) = &self.server {
-            // It fails when the server has closed first.
-            let _ = server.get_ref().0.shutdown(Shutdown::Both);
-        }
-        // Dropping the last reference closes the client's side, as an end or as the reset that was prepared.
     }
 }
 

@@ -187,7 +187,7 @@ impl<'a, R: BufRead, W: Write> Copier<'a, R, W> {
         Ok(line)
     }
 
-    /// Copies up to `length` bytes of data and returns how many passed: fewer at the cut or the end of the stream.
+    /// Copies `length` bytes of data, `u64::MAX` for all, and returns how many passed: fewer at the cut.
     fn copy_data(&mut self, length: u64) -> io::Result<u64> {
         let mut copied = 0;
         while copied < length {
@@ -196,7 +196,8 @@ impl<'a, R: BufRead, W: Write> Copier<'a, R, W> {
             let room = (length - copied).min(cut.saturating_sub(self.passed_bytes));
             let count = buffer.len().min(usize::try_from(room).unwrap_or(usize::MAX));
             if count == 0 {
-                break;
+                let is_end = room == 0 || length == u64::MAX;
+                return if is_end { Ok(copied) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
             }
             let mut piece = buffer[..count].to_vec();
             let flip = self.change.flip_at.and_then(|at| at.checked_sub(self.passed_bytes));
