@@ -9,7 +9,7 @@ use crate::face::style::TextStyle;
 use crate::face::words;
 
 /// Columns of the names that the lines begin with.
-const NAME_WIDTH: usize = 11;
+const NAME_WIDTH: usize = 10;
 /// The bar is no wider than this.
 const BAR_WIDTH_MAX: usize = 40;
 /// The bar is no narrower than this; where there is no room for it, it is left out.
@@ -30,11 +30,12 @@ pub(super) struct Canvas {
 pub(super) fn block(sight: &Sight, canvas: Canvas) -> Vec<String> {
     let mut lines = vec![head(sight, canvas)];
     if matches!(sight.snapshot.phase, Some(Phase::Write | Phase::Validate)) {
-        lines.extend(flow("found", &found(sight), canvas));
-        lines.extend(flow("written", &written(sight), canvas));
-        lines.extend(flow("validated", &validated(sight), canvas));
-        lines.extend(flow("not well", &troubles(sight, canvas.style), canvas));
-        lines.extend(flow("now", &[ending(sight)], canvas));
+        lines.extend(flow("found", "  ", &found(sight), canvas));
+        lines.extend(flow("written", "  ", &written(sight), canvas));
+        lines.extend(flow("validated", "  ", &validated(sight), canvas));
+        lines.extend(flow("trouble", "  ", &troubles(sight, canvas.style), canvas));
+        let words: Vec<String> = ending(sight).split(' ').map(str::to_owned).collect();
+        lines.extend(flow("now", " ", &words, canvas));
     }
     lines.into_iter().map(|line| truncate_str(&line, canvas.width, "").into_owned()).collect()
 }
@@ -114,14 +115,15 @@ fn troubles(sight: &Sight, style: TextStyle) -> Vec<String> {
     items
 }
 
-/// Sets items one after the other behind a name, on as many lines as they need; none without items.
-fn flow(name: &str, items: &[String], canvas: Canvas) -> Vec<String> {
+/// Sets items one after the other, a gap between them, behind a name, on as many lines as they need; none without items.
+fn flow(name: &str, gap: &str, items: &[String], canvas: Canvas) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for item in items {
-        let is_fitting =
-            |line: &String| measure_text_width(line) + 2 + measure_text_width(item) <= canvas.width;
+        let is_fitting = |line: &String| {
+            measure_text_width(line) + gap.len() + measure_text_width(item) <= canvas.width
+        };
         match lines.last_mut().filter(|line| is_fitting(line)) {
-            Some(line) => line.push_str(&format!("  {item}")),
+            Some(line) => line.push_str(&format!("{gap}{item}")),
             None => {
                 let name = if lines.is_empty() { name } else { "" };
                 let name = canvas.style.faint(&format!("{name:<width$}", width = NAME_WIDTH));

@@ -85,7 +85,8 @@ pub(super) fn limiter(snapshot: &Snapshot, around: &Circumstances) -> Limiter {
     match phase {
         Phase::Write if activity.has_backlog => Limiter::SourceReads,
         Phase::Write if !snapshot.is_toc_closed => Limiter::Listing,
-        Phase::Write => Limiter::Finishing,
+        Phase::Write if is_near_end(snapshot) => Limiter::Finishing,
+        Phase::Write => Limiter::SourceReads,
         // A check by LIST needs one page after the other, so few requests are under way.
         Phase::Validate => Limiter::Store { in_flight: activity.in_flight },
         Phase::Initialized | Phase::ErrorReport | Phase::Shutdown => Limiter::Finishing,
@@ -98,6 +99,12 @@ fn is_all_done(snapshot: &Snapshot, phase: Phase) -> bool {
         Phase::Validate => super::meter::checked(snapshot) >= snapshot.written,
         Phase::Initialized | Phase::ErrorReport | Phase::Shutdown => false,
     }
+}
+
+/// Whether a twentieth of the entries is left, or less: too few to keep every lane busy.
+fn is_near_end(snapshot: &Snapshot) -> bool {
+    let rest = snapshot.found.saturating_sub(snapshot.write_done);
+    rest <= snapshot.found / 20
 }
 
 fn is_full(value: f64, limit: f64, share: f64) -> bool {

@@ -39,7 +39,11 @@ impl ProgressStyle {
     /// Chooses by what was asked for and by where stderr goes.
     pub fn detect(is_quiet: bool, is_unwanted: bool, is_stderr_terminal: bool) -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        match (is_quiet || is_unwanted, is_stderr_terminal && !is_dumb) {
+        Self::choose(is_quiet, is_unwanted, is_stderr_terminal && !is_dumb)
+    }
+
+    pub(super) fn choose(is_quiet: bool, is_unwanted: bool, is_redrawable: bool) -> Self {
+        match (is_quiet || is_unwanted, is_redrawable) {
             (true, _) => Self::Silent,
             (false, true) => Self::Live,
             (false, false) => Self::Lines,

@@ -5,8 +5,8 @@ use std::path::Path;
 use s3bl_core::report::{FailureLine, Report};
 
 use super::class::groups;
-use super::next::steps;
-use super::summary::{facts, sums};
+use super::next::{Step, files, steps};
+use super::summary::{Fact, facts, sums};
 use super::verdict::{Tone, Verdict, is_check_only};
 use crate::face::words;
 
@@ -23,8 +23,8 @@ pub fn page(report: &Report, failures: &[FailureLine], run_folder: &Path) -> Str
         header(report, &verdict),
         tiles(report),
         outcomes(report),
-        facts_section(report),
-        next_section(report, run_folder),
+        next_section(report),
+        facts_section(report, run_folder),
         classes_section(report),
         failures_section(report, failures),
         workers_section(report),
@@ -100,7 +100,7 @@ fn tiles(report: &Report) -> String {
             words::bytes(if is_check_only(report) { report.toc.bytes } else { write.bytes }),
             "of contents".to_owned(),
         ),
-        (words::duration(report.seconds), "from the first moment to the last".to_owned()),
+        (words::duration(report.seconds), "in all".to_owned()),
     ];
     let tiles =
         tiles.map(|(value, name)| format!("<div><b>{value}</b><span>{name}</span></div>\n"));
@@ -128,25 +128,31 @@ fn outcomes(report: &Report) -> String {
         .collect();
     let sums: String =
         sums(report).iter().map(|sum| format!("<p class=\"sum\">{}</p>\n", escaped(sum))).collect();
-    format!(
-        "<section>\n<h2>Nothing is missing from the sums</h2>\n<div class=\"bar\">{bar}</div>\n{sums}</section>\n"
-    )
+    let title = if report.reconciliation.holds {
+        "Every entry is accounted for"
+    } else {
+        "The sums do not add up"
+    };
+    format!("<section>\n<h2>{title}</h2>\n<div class=\"bar\">{bar}</div>\n{sums}</section>\n")
 }
 
-fn facts_section(report: &Report) -> String {
-    let facts: String = facts(report)
-        .iter()
-        .map(|fact| format!("<dt>{}</dt><dd>{}</dd>\n", fact.name, escaped(&fact.value)))
-        .collect();
-    format!("<section>\n<h2>The run</h2>\n<dl>\n{facts}</dl>\n</section>\n")
+fn facts_section(report: &Report, run_folder: &Path) -> String {
+    let row = |fact: Fact| format!("<dt>{}</dt><dd>{}</dd>\n", fact.name, escaped(&fact.value));
+    let rows: String =
+        facts(report).into_iter().chain(files(report, run_folder)).map(row).collect();
+    format!("<section>\n<h2>The run</h2>\n<dl>\n{rows}</dl>\n</section>\n")
 }
 
-fn next_section(report: &Report, run_folder: &Path) -> String {
-    let steps: String = steps(report, run_folder)
-        .iter()
-        .map(|step| format!("<dt><code>{}</code></dt><dd>{}</dd>\n", escaped(&step.what), step.why))
-        .collect();
-    format!("<section>\n<h2>Next</h2>\n<dl>\n{steps}</dl>\n</section>\n")
+/// What to do; nothing if there is nothing.
+fn next_section(report: &Report) -> String {
+    let row = |step: Step| {
+        format!("<dt><code>{}</code></dt><dd>{}</dd>\n", escaped(&step.command), step.why)
+    };
+    let rows: String = steps(report).into_iter().map(row).collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!("<section>\n<h2>What to do next</h2>\n<dl>\n{rows}</dl>\n</section>\n")
 }
 
 fn classes_section(report: &Report) -> String {

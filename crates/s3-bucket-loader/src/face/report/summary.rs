@@ -38,7 +38,7 @@ pub(super) fn sums(report: &Report) -> Vec<String> {
         &[(written_name, write.written), ("skipped", write.skipped), ("failed", write.failed)],
         ("pending", report.reconciliation.pending),
     )];
-    if validate.wanted.is_some() {
+    if validate.wanted.is_some() && write.written > 0 {
         let verdicts = [
             ("validated", validate.validated),
             ("mismatched", validate.mismatched),
@@ -96,12 +96,14 @@ fn bytes(report: &Report) -> String {
     if is_check_only(report) {
         return words::bytes(report.toc.bytes);
     }
-    let mut text = words::bytes(write.bytes);
-    if report.toc.complete && report.toc.bytes != write.bytes {
-        text.push_str(&format!(" of {}", words::bytes(report.toc.bytes)));
+    let written = words::bytes(write.bytes);
+    let (all, sent) = (words::bytes(report.toc.bytes), words::bytes(write.sent_bytes));
+    let mut text = written.clone();
+    if report.toc.complete && all != written {
+        text.push_str(&format!(" of {all}"));
     }
-    if write.sent_bytes != write.bytes {
-        text.push_str(&format!("; {} sent", words::bytes(write.sent_bytes)));
+    if sent != written {
+        text.push_str(&format!("; {sent} sent"));
     }
     text
 }

@@ -6,8 +6,8 @@ use s3bl_core::report::{FailureLine, Report};
 
 use super::TextStyle;
 use super::class::{Group, groups};
-use super::next::steps;
-use super::summary::{facts, sums};
+use super::next::{Step, files, steps};
+use super::summary::{Fact, facts, sums};
 use super::verdict::{Tone, Verdict};
 use crate::face::words;
 
@@ -25,13 +25,12 @@ pub fn render(
     style: TextStyle,
 ) -> String {
     let mut lines = vec![headline(report, style), String::new()];
-    lines.extend(table(report, style));
+    lines.extend(table(report, run_folder, style));
     for group in groups(report, top_failures, EXAMPLES_MAX) {
         lines.push(String::new());
         lines.extend(group_lines(&group, style));
     }
-    lines.push(String::new());
-    lines.extend(next_lines(report, run_folder, style));
+    lines.extend(next_lines(report, style));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -46,11 +45,13 @@ fn headline(report: &Report, style: TextStyle) -> String {
     format!("{word}: {sentence}")
 }
 
-/// The facts, and the sums that show that nothing is missing.
-fn table(report: &Report, style: TextStyle) -> Vec<String> {
-    let facts = facts(report).into_iter().map(|fact| (fact.name, fact.value));
+/// The facts, the sums that show that nothing is missing, and where there is more.
+fn table(report: &Report, run_folder: &Path, style: TextStyle) -> Vec<String> {
+    let pair = |fact: Fact| (fact.name, fact.value);
+    let facts = facts(report).into_iter().map(pair);
+    let files = files(report, run_folder).into_iter().map(pair);
     let names = std::iter::once("sums").chain(std::iter::repeat(""));
-    let rows: Vec<(&str, String)> = facts.chain(names.zip(sums(report))).collect();
+    let rows: Vec<(&str, String)> = facts.chain(names.zip(sums(report))).chain(files).collect();
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.into_iter()
         .map(|(name, value)| format!("  {}  {value}", style.faint(&format!("{name:<width$}"))))
@@ -94,8 +95,13 @@ fn shortened(text: &str) -> String {
     format!("{head}...{tail}")
 }
 
-fn next_lines(report: &Report, run_folder: &Path, style: TextStyle) -> Vec<String> {
-    let steps = steps(report, run_folder);
-    let width = steps.iter().map(|step| step.what.chars().count()).max().unwrap_or(0);
-    steps.iter().map(|step| format!("  {:<width$}  {}", step.what, style.faint(step.why))).collect()
+fn next_lines(report: &Report, style: TextStyle) -> Vec<String> {
+    let steps = steps(report);
+    if steps.is_empty() {
+        return Vec::new();
+    }
+    let width = steps.iter().map(|step| step.command.chars().count()).max().unwrap_or(0);
+    let line = |step: &Step| format!("  {:<width$}  {}", step.command, style.faint(step.why));
+    let title = [String::new(), "Next:".to_owned()];
+    title.into_iter().chain(steps.iter().map(line)).collect()
 }

@@ -75,6 +75,9 @@ fn arrived(report: &Report) -> String {
     if report.toc.complete && report.toc.entries == 0 {
         return "nothing to load: the source holds no entries".to_owned();
     }
+    if report.toc.entries == 0 {
+        return "nothing was written".to_owned();
+    }
     if is_check_only(report) {
         return format!("{} of {all} validated", words::count(validate.validated));
     }
