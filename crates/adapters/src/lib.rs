@@ -4,3 +4,4 @@ pub mod control;
 pub mod ledger;
 pub mod queue;
 pub mod source;
+pub mod store;

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {what}: 1 to {length_max} of a-z, A-Z, 0-9, `-`, `_`, starting with a letter or digit")]
+#[error(
+    "`{text}` is no {what}: 1 to {length_max} of a-z, A-Z, 0-9, `-`, `_`, starting with a letter or digit"
+)]
 pub struct InvalidId {
     what: &'static str,
     text: String,

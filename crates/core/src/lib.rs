@@ -8,21 +8,21 @@
 //! `plan`, `task`), how it is judged (`validate`, `retry`, `throttle`), how it travels (`wire`), what is
 //! remembered (`ledger`), who decides (`master`, `worker`), what is said at the end (`report`).
 
-pub mod id;
-pub mod unit;
-pub mod limit;
-pub mod path;
 pub mod checksum;
-pub mod toc;
-pub mod metadata;
-pub mod plan;
-pub mod task;
-pub mod validate;
-pub mod retry;
-pub mod throttle;
-pub mod settings;
-pub mod wire;
+pub mod id;
 pub mod ledger;
+pub mod limit;
 pub mod master;
-pub mod worker;
+pub mod metadata;
+pub mod path;
+pub mod plan;
 pub mod report;
+pub mod retry;
+pub mod settings;
+pub mod task;
+pub mod throttle;
+pub mod toc;
+pub mod unit;
+pub mod validate;
+pub mod wire;
+pub mod worker;

@@ -183,6 +183,11 @@ impl KeyMap {
         &self.prefix
     }
 
+    /// Takes a key that this map once gave, as a ledger remembers it. `None` if it does not lie beneath the prefix.
+    pub fn own(&self, key: &str) -> Option<ObjectKey> {
+        (key.starts_with(&self.prefix) && !key.is_empty()).then(|| ObjectKey(key.to_owned()))
+    }
+
     /// Gives the key of an entry. `None` for the root of a bucket without prefix, which has no marker.
     pub fn key(&self, path: &RelPath, kind: EntryKind) -> Result<Option<ObjectKey>, KeyRefusal> {
         if path.is_root() {

@@ -18,7 +18,7 @@ pub enum RetryClass {
 /// How patient a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Attempts at transient trouble, the first included. Default 8.
+    /// Attempts at transient trouble, the first included. Default 12: some 45 seconds.
     pub transient_attempts_max: u32,
     /// Longest time over which throttling and missing credentials are waited out. Default 15 minutes, for as
     /// long as outages of credential services have been seen to last.
@@ -32,7 +32,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            transient_attempts_max: 8,
+            transient_attempts_max: 12,
             wait_max: Duration::from_mins(15),
             pause_first: Duration::from_millis(50),
             pause_max: Duration::from_secs(10),
@@ -90,8 +90,8 @@ mod tests {
         let goes_on = |class, attempts, elapsed| {
             patience.pause(class, attempts, Duration::from_secs(elapsed), 0.5).is_some()
         };
-        assert!(goes_on(RetryClass::Transient, 7, 10_000));
-        assert!(!goes_on(RetryClass::Transient, 8, 0));
+        assert!(goes_on(RetryClass::Transient, 11, 10_000));
+        assert!(!goes_on(RetryClass::Transient, 12, 0));
         assert!(goes_on(RetryClass::Throttled, 1_000, 899));
         assert!(!goes_on(RetryClass::Throttled, 2, 900));
         assert!(goes_on(RetryClass::Credentials, 1_000, 899));

@@ -12,6 +12,7 @@ use crate::unit::{ByteCount, FileTime, Rate};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
     /// Whether objects are written, or only checked.
+    #[serde(default)]
     pub mode: Mode,
     /// Where the files are.
     pub source: SourceLocation,
@@ -75,6 +76,7 @@ impl Destination {
 
 /// Which entries of the source are meant. Exclusion wins over inclusion, whatever their order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Selection {
     /// Globs of which a file must match one; empty admits all. Directories are always walked.
     pub include: Vec<String>,
@@ -88,6 +90,8 @@ pub struct Selection {
     pub newer_than: Option<FileTime>,
     /// What becomes of symbolic links.
     pub symlinks: SymlinkPolicy,
+    /// Whether directories are no entries of their own: most tools write no markers for them.
+    pub leaves_out_directories: bool,
 }
 
 /// What becomes of symbolic links.
@@ -114,6 +118,7 @@ pub enum MetadataDialect {
 
 /// How objects are written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TransferSettings {
     /// Which metadata goes along.
     pub metadata: MetadataDialect,
@@ -136,6 +141,7 @@ pub struct TransferSettings {
 
 /// How batches are cut and followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BatchSettings {
     /// Most entries of one batch. Default 1,000; 1 to 10,000. One entry a message is the way of 2014.
     pub entries_max: u32,
@@ -147,6 +153,7 @@ pub struct BatchSettings {
 
 /// When to give up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StopSettings {
     /// Failed entries after which the run stops; `None` goes on whatever happens.
     pub errors_max: Option<u64>,

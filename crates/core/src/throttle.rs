@@ -145,7 +145,8 @@ impl Throttle {
         }
         let speed = self.round.work / elapsed.as_secs_f64();
         // While requests are paced, or there are too few to fill the limit, speed says nothing of the limit.
-        let is_telling = self.round.was_full && self.pace.is_none() && self.settings.fixed.is_none();
+        let is_telling =
+            self.round.was_full && self.pace.is_none() && self.settings.fixed.is_none();
         self.round = Round { began: now, done: 0, work: 0.0, was_full: false };
         if is_telling {
             self.step(speed);
@@ -153,9 +154,9 @@ impl Throttle {
     }
 
     fn step(&mut self, speed: f64) {
-        let bounded =
-            |limit: u32| limit.clamp(self.settings.floor, self.settings.ceiling);
-        let level = |speed, goes_up_next| Climb::Level { rounds_left: LEVEL_ROUNDS, speed, goes_up_next };
+        let bounded = |limit: u32| limit.clamp(self.settings.floor, self.settings.ceiling);
+        let level =
+            |speed, goes_up_next| Climb::Level { rounds_left: LEVEL_ROUNDS, speed, goes_up_next };
         match self.climb {
             Climb::Doubling { best_speed, .. } if speed > best_speed * DOUBLING_GAIN => {
                 if self.limit >= self.settings.ceiling {
@@ -319,9 +320,14 @@ mod tests {
                 accepted += u32::from(is_done && now > end - Duration::from_secs(1));
                 throttle.observe(now, reply, in_flight);
             }
-            credit = throttle.rate().map_or(f64::MAX, |rate| (credit + rate / 1000.0).min(rate / 50.0 + 1.0));
+            credit = throttle
+                .rate()
+                .map_or(f64::MAX, |rate| (credit + rate / 1000.0).min(rate / 50.0 + 1.0));
             let mut served = 0.0;
-            while ends.len() < throttle.limit() as usize && credit >= 1.0 && served < model.capacity / 1000.0 {
+            while ends.len() < throttle.limit() as usize
+                && credit >= 1.0
+                && served < model.capacity / 1000.0
+            {
                 let is_done = model.rate_max.is_none() || tokens >= 1.0;
                 tokens -= f64::from(u8::from(is_done));
                 credit -= 1.0;
@@ -334,7 +340,8 @@ mod tests {
 
     #[test]
     fn a_distant_store_is_reached_with_many_requests_within_a_second() {
-        let model = Model { latency: Duration::from_millis(30), capacity: 20_000.0, rate_max: None };
+        let model =
+            Model { latency: Duration::from_millis(30), capacity: 20_000.0, rate_max: None };
         let mut throttle = Throttle::new(ThrottleSettings::default());
         run(&model, &mut throttle, 1);
         assert!(throttle.limit() >= 400, "stands at {}", throttle.limit());
@@ -350,8 +357,11 @@ mod tests {
 
     #[test]
     fn a_limited_store_gives_nine_tenths_of_its_limit() {
-        let model =
-            Model { latency: Duration::from_millis(2), capacity: 15_000.0, rate_max: Some(2_000.0) };
+        let model = Model {
+            latency: Duration::from_millis(2),
+            capacity: 15_000.0,
+            rate_max: Some(2_000.0),
+        };
         for seconds in [5, 10, 15, 30] {
             let mut throttle = Throttle::new(ThrottleSettings::default());
             let accepted = run(&model, &mut throttle, seconds);
@@ -361,7 +371,8 @@ mod tests {
 
     #[test]
     fn a_fixed_number_stays() {
-        let model = Model { latency: Duration::from_millis(30), capacity: 20_000.0, rate_max: None };
+        let model =
+            Model { latency: Duration::from_millis(30), capacity: 20_000.0, rate_max: None };
         let settings = ThrottleSettings { fixed: Some(7), ..ThrottleSettings::default() };
         let mut throttle = Throttle::new(settings);
         run(&model, &mut throttle, 2);

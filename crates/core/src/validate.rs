@@ -80,8 +80,13 @@ pub fn judge_head(
         }
     }
     let has_checksum = written.crc64nvme.is_some() && head.crc64nvme.is_some();
-    let has_tag = written.proof != WriteProof::None && written.etag.is_some() && head.etag.is_some();
-    ValidateOutcome::Validated(if has_checksum || has_tag { Evidence::Head } else { Evidence::Size })
+    let has_tag =
+        written.proof != WriteProof::None && written.etag.is_some() && head.etag.is_some();
+    ValidateOutcome::Validated(if has_checksum || has_tag {
+        Evidence::Head
+    } else {
+        Evidence::Size
+    })
 }
 
 /// The verdict on an object of another size.

@@ -58,8 +58,7 @@ pub struct Snapshot {
 impl RunView {
     /// Shows how the run looks now.
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot =
-            self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if !snapshot.is_toc_closed {
             snapshot.seen = snapshot.seen.max(self.seen.load(Ordering::Relaxed));
             snapshot.found = snapshot.found.max(self.found.load(Ordering::Relaxed));
@@ -93,7 +92,9 @@ impl RunView {
             written,
             write_done: done + (written - write.written),
             write_done_bytes: write.bytes,
-            sent_bytes: ByteCount(write.sent_bytes.0.max(base.write.sent_bytes.0 + live.sent_bytes)),
+            sent_bytes: ByteCount(
+                write.sent_bytes.0.max(base.write.sent_bytes.0 + live.sent_bytes),
+            ),
             validated: validate.validated.max(base.validate.validated + live.validated),
             failed: write.failed + validate.unsound(),
             skipped: write.skipped,

@@ -1,3 +1,49 @@
 //! The face of s3-bucket-loader: what people and scripts see.
+//!
+//! `args` is what can be typed, `config` the file behind it, `command` one file a command, `wiring` the one place that
+//! names vendors, `lead` a run in this process, `face` what is shown while it goes on and when it is over, `demo` the
+//! server within the program.
 
+pub mod args;
+mod command;
+mod config;
 pub mod demo;
+pub mod exit;
+pub mod face;
+mod failure;
+mod home;
+mod lead;
+mod log;
+mod settings;
+mod signals;
+mod talk;
+mod wiring;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::exit::Exit;
+
+/// Runs the program with its arguments, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let result = config::with_file(arguments).and_then(|arguments| {
+        match args::Cli::try_parse_from(arguments) {
+            Ok(cli) => command::perform(cli),
+            Err(error) => {
+                // Help and version are results; all else is a word on how to ask. A closed stream hears neither.
+                let _ = error.print();
+                Ok(if error.use_stderr() { Exit::Usage } else { Exit::Clean })
+            }
+        }
+    });
+    match result {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(failure) => {
+            talk::say(&failure.to_string());
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}

@@ -118,8 +118,8 @@ impl Book {
         self.waiting.clear();
     }
 
-    /// Forgets batches that are out and have no result yet.
-    pub(super) fn abandon(&mut self) {
-        self.out.retain(|_, out| out.is_settling);
+    /// Forgets batches that are out and have no result yet, but for those that `is_held` names.
+    pub(super) fn abandon(&mut self, is_held: impl Fn(TaskId) -> bool) {
+        self.out.retain(|task, out| out.is_settling || is_held(*task));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::id::WorkerId;
+use crate::id::{TaskId, WorkerId};
 use crate::unit::Timestamp;
 use crate::wire::{Progress, WorkerReport, WorkerState};
 
@@ -24,6 +24,7 @@ pub struct Member {
     pub progress: Progress,
     /// The epoch and revision of the run document that it goes by.
     pub document: (u64, u64),
+    holding: Vec<TaskId>,
     sequence: u64,
 }
 
@@ -35,6 +36,7 @@ impl Fleet {
             state: report.state,
             progress: report.progress,
             document: report.document,
+            holding: Vec::new(),
             sequence: 0,
         });
         if report.sequence <= member.sequence {
@@ -45,6 +47,7 @@ impl Fleet {
             state: report.state,
             progress: report.progress,
             document: report.document,
+            holding: report.holding.clone(),
             sequence: report.sequence,
         };
         true
@@ -53,6 +56,11 @@ impl Fleet {
     /// Every worker that ever spoke, in the order of their names.
     pub fn members(&self) -> impl Iterator<Item = (&WorkerId, &Member)> {
         self.members.iter()
+    }
+
+    /// Whether a worker last said that it holds the batch.
+    pub(super) fn holds(&self, task: TaskId) -> bool {
+        self.members.values().any(|member| member.holding.contains(&task))
     }
 
     /// Workers that have not left and spoke within `patience`.
@@ -68,8 +76,7 @@ impl Fleet {
         document: (u64, u64),
         test: impl Fn(WorkerState) -> bool,
     ) -> bool {
-        self.living(now, patience)
-            .all(|member| member.document >= document && test(member.state))
+        self.living(now, patience).all(|member| member.document >= document && test(member.state))
     }
 
     fn living(&self, now: Timestamp, patience: Duration) -> impl Iterator<Item = &Member> {

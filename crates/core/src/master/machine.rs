@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::book::Book;
 use super::{Effect, Ending, Event, Fleet, Phase, Wait};
 use crate::id::{Epoch, RunId, TaskId, WorkerId};
-use crate::ledger::{
-    Reconciliation, Record, Recovered, ValidateTally, WorkerTally, WriteTally,
-};
+use crate::ledger::{Reconciliation, Record, Recovered, ValidateTally, WorkerTally, WriteTally};
 use crate::settings::RunSettings;
 use crate::task::{Class, Failure, Pass};
 use crate::toc::WalkTotals;
@@ -71,6 +69,8 @@ pub struct Master {
     pub(super) workers: BTreeMap<WorkerId, WorkerTally>,
     pub(super) fleet: Fleet,
     pub(super) stop: Option<Ending>,
+    /// The run document that told workers to drain.
+    stopped_by: (u64, u64),
     interruptions: u32,
     appended: u64,
     durable: u64,
@@ -146,6 +146,7 @@ impl Master {
             workers: recovered.workers.into_iter().collect(),
             fleet: Fleet::default(),
             stop: None,
+            stopped_by: (0, 0),
             interruptions: 0,
             appended: 0,
             durable: 0,
@@ -208,10 +209,9 @@ impl Master {
             Phase::Write | Phase::Validate if self.stop.is_some() => {
                 Some((self.entered.after(self.settings.drain_max), Wait::Drain))
             }
-            Phase::Write | Phase::Validate => self
-                .book
-                .next_sweep(self.settings.sweep_after)
-                .map(|due| (due, Wait::Sweep)),
+            Phase::Write | Phase::Validate => {
+                self.book.next_sweep(self.settings.sweep_after).map(|due| (due, Wait::Sweep))
+            }
             Phase::ErrorReport | Phase::Shutdown => {
                 Some((self.entered.after(self.settings.farewell_max), Wait::Farewell))
             }
@@ -238,9 +238,10 @@ impl Master {
         }
     }
 
-    /// Whether workers have less than they can take, so that even a small batch helps.
-    pub fn is_hungry(&self) -> bool {
-        self.phase == Phase::Write && self.book.waiting() == 0 && self.book.out() < 4
+    /// Batches that workers could take at once and that do not exist yet: so many may be small.
+    pub fn hunger(&self) -> usize {
+        let under_way = self.book.waiting() + self.book.out() + self.pending.len();
+        if self.phase == Phase::Write { 4usize.saturating_sub(under_way) } else { 0 }
     }
 
     /// Whether the crawl is as far ahead of the workers as it may be.
@@ -280,7 +281,7 @@ impl Master {
         self.interruptions += 1;
         self.stop_early(now, Ending::Interrupted);
         if self.interruptions > 1 {
-            self.book.abandon();
+            self.book.abandon(|_| false);
         }
     }
 
@@ -297,6 +298,7 @@ impl Master {
         self.book.withdraw();
         self.entered = now;
         self.publish(now);
+        self.stopped_by = (self.epoch.0, self.revision);
     }
 
     /// Does whatever the state now allows. Called after every event.
@@ -330,15 +332,15 @@ impl Master {
         }
         let alive = self.fleet.alive(now, self.silence_max());
         let is_late = now >= self.entered.after(self.settings.worker_wait);
-        if alive >= self.settings.workers_expected || is_late && alive >= self.settings.workers_min {
+        if alive >= self.settings.workers_expected || is_late && alive >= self.settings.workers_min
+        {
             if self.is_written && self.book.is_empty() {
                 self.enter_validate(now);
             } else {
                 self.enter_write(now);
             }
         } else if is_late {
-            let (wanted, waited) =
-                (self.settings.workers_min, self.settings.worker_wait.as_secs());
+            let (wanted, waited) = (self.settings.workers_min, self.settings.worker_wait.as_secs());
             let message = format!("{alive} of {wanted} workers came within {waited} s");
             let failure = Failure::new(Class::WorkerFault, message, 1);
             self.stop_early(now, Ending::Unable(failure));
@@ -381,7 +383,10 @@ impl Master {
     /// ledger named and those that were written since.
     fn unvalidated(&mut self) -> Vec<TaskId> {
         if self.is_fresh() {
-            return (1..=self.planned).map(TaskId).filter(|task| !self.barren.contains(task)).collect();
+            return (1..=self.planned)
+                .map(TaskId)
+                .filter(|task| !self.barren.contains(task))
+                .collect();
         }
         let mut tasks = std::mem::take(&mut self.unvalidated);
         tasks.sort_unstable();
@@ -406,18 +411,22 @@ impl Master {
 
     /// Waits for what workers hold, then leaves.
     fn advance_stop(&mut self, now: Timestamp) {
-        let is_late = now >= self.entered.after(self.settings.drain_max);
-        if is_late || self.interruptions > 1 {
-            self.book.abandon();
+        let is_impatient =
+            self.interruptions > 1 || now >= self.entered.after(self.settings.drain_max);
+        if is_impatient {
+            self.book.abandon(|_| false);
+        } else if self.fleet.all(now, self.silence_max(), self.stopped_by, |_| true) {
+            // Every worker knows that the run drains: what none of them holds was withdrawn from the queue.
+            self.book.abandon(|task| self.fleet.holds(task));
         }
-        if self.book.is_empty() && self.pending.is_empty() && !self.is_crawling {
+        let is_listing = self.is_crawling && !is_impatient;
+        if self.book.is_empty() && self.pending.is_empty() && !is_listing {
             self.enter(now, Phase::Shutdown);
         }
     }
 
     fn finish(&mut self, now: Timestamp) {
-        let has_errors =
-            self.write.failed + self.validate.unsound() + self.walk_findings > 0;
+        let has_errors = self.write.failed + self.validate.unsound() + self.walk_findings > 0;
         self.enter(now, if has_errors { Phase::ErrorReport } else { Phase::Shutdown });
     }
 
@@ -438,7 +447,10 @@ impl Master {
     /// The transition table of the seed: which phase may follow which.
     fn enter(&mut self, now: Timestamp, phase: Phase) {
         match (self.phase, phase) {
-            (Phase::Initialized, Phase::Write | Phase::Validate | Phase::ErrorReport | Phase::Shutdown)
+            (
+                Phase::Initialized,
+                Phase::Write | Phase::Validate | Phase::ErrorReport | Phase::Shutdown,
+            )
             | (Phase::Write, Phase::Validate | Phase::ErrorReport | Phase::Shutdown)
             | (Phase::Validate, Phase::ErrorReport | Phase::Shutdown)
             | (Phase::ErrorReport, Phase::Shutdown) => {}

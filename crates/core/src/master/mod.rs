@@ -14,6 +14,3 @@ pub use event::{Effect, Ending, Event, Wait};
 pub use fleet::{Fleet, Member};
 pub use machine::{Master, MasterSettings, Standing};
 pub use phase::Phase;
-
-#[cfg(test)]
-mod tests;

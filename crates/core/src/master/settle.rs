@@ -60,6 +60,8 @@ impl Master {
                 self.effects.push_back(Effect::Acknowledge { receipt });
                 self.book.take_back(task);
                 self.stop_early(now, Ending::Unable(failure));
+                // Whatever workers hold meets the same trouble: there is nothing to wait for.
+                self.book.abandon(|_| false);
             }
         }
     }

@@ -58,6 +58,7 @@ pub struct Filter {
     size_min: ByteCount,
     size_max: ByteCount,
     newer_than: Option<FileTime>,
+    leaves_out_directories: bool,
 }
 
 /// What the patterns say of an entry and, of a directory, of what lies beneath it.
@@ -80,6 +81,7 @@ impl Filter {
             size_min: selection.size_min.unwrap_or(ByteCount::ZERO),
             size_max: selection.size_max.unwrap_or(ByteCount(u64::MAX)),
             newer_than: selection.newer_than,
+            leaves_out_directories: selection.leaves_out_directories,
         })
     }
 
@@ -115,8 +117,11 @@ impl Filter {
         }
     }
 
-    /// Whether size and age are as wanted. Only regular files can fail it.
+    /// Whether size and age are as wanted, which only regular files can fail, and directories are wanted at all.
     pub fn admits_version(&self, kind: EntryKind, size: ByteCount, mtime: FileTime) -> bool {
+        if kind == EntryKind::Directory {
+            return !self.leaves_out_directories;
+        }
         kind != EntryKind::File
             || ((self.size_min..=self.size_max).contains(&size)
                 && self.newer_than.is_none_or(|moment| mtime >= moment))

@@ -87,8 +87,8 @@ pub struct PackedEntries {
 impl PackedEntries {
     /// Unpacks all entries, in the order in which they were packed.
     pub fn unpack(&self) -> Result<Vec<TocEntry>, PackError> {
-        let raw = zstd::bulk::decompress(&self.bytes, INFLATED_BYTES_MAX)
-            .map_err(PackError::Inflate)?;
+        let raw =
+            zstd::bulk::decompress(&self.bytes, INFLATED_BYTES_MAX).map_err(PackError::Inflate)?;
         let mut reader = Reader { rest: &raw, index: 0 };
         let found = reader.byte()?;
         if found != VERSION {
@@ -149,8 +149,11 @@ impl Packer {
 
     /// Adds an entry.
     pub fn push(&mut self, path: &[u8], kind: EntryKind, size: ByteCount, mtime: FileTime) {
-        let shared =
-            path.iter().zip(&self.previous_path).take_while(|(ours, theirs)| ours == theirs).count();
+        let shared = path
+            .iter()
+            .zip(&self.previous_path)
+            .take_while(|(ours, theirs)| ours == theirs)
+            .count();
         put_varint(&mut self.raw, shared as u64);
         put_varint(&mut self.raw, (path.len() - shared) as u64);
         self.raw.extend_from_slice(&path[shared..]);
@@ -231,10 +234,8 @@ impl<'a> Reader<'a> {
 
     fn bytes(&mut self, length: u64) -> Result<&'a [u8], PackError> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(PackError::Truncated { index: self.index })?;
+        let (taken, rest) =
+            self.rest.split_at_checked(length).ok_or(PackError::Truncated { index: self.index })?;
         self.rest = rest;
         Ok(taken)
     }
@@ -256,8 +257,8 @@ impl<'a> Reader<'a> {
             .ok()
             .filter(|nanoseconds| *nanoseconds < 1_000_000_000)
             .ok_or(PackError::Field { index, field: "mtime" })?;
-        let path = RelPath::new(path.as_slice())
-            .map_err(|source| PackError::Path { index, source })?;
+        let path =
+            RelPath::new(path.as_slice()).map_err(|source| PackError::Path { index, source })?;
         Ok(TocEntry { path, kind, size, mtime: FileTime { seconds: *seconds, nanoseconds } })
     }
 }

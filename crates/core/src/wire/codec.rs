@@ -30,7 +30,9 @@ pub enum WireError {
         bytes: usize,
     },
     /// Another protocol version.
-    #[error("the message has protocol version {found}, this program speaks {VERSION}: run the same version everywhere")]
+    #[error(
+        "the message has protocol version {found}, this program speaks {VERSION}: run the same version everywhere"
+    )]
     Version {
         /// The version found.
         found: u8,

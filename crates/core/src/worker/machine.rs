@@ -112,7 +112,8 @@ impl Worker {
         if self.is_over {
             return None;
         }
-        let extension = self.held.values().map(|held| held.extended.after(self.extend_every())).min();
+        let extension =
+            self.held.values().map(|held| held.extended.after(self.extend_every())).min();
         Some(self.reported.after(self.report_every())).into_iter().chain(extension).min()
     }
 

@@ -7,6 +7,3 @@ mod machine;
 
 pub use event::{Effect, Event, TaskHead};
 pub use machine::{Worker, WorkerSettings};
-
-#[cfg(test)]
-mod tests;

@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use s3bl_core::ledger::{Finding, Planned};
-use s3bl_core::task::Failure;
+use s3bl_core::task::{Class, Failure};
 use s3bl_core::toc::WalkTotals;
+use s3bl_port::ledger::PlannedSet;
 use s3bl_port::source::{CrawlPlan, CrawlSink, Source};
 use tokio::sync::mpsc;
 
@@ -26,7 +27,8 @@ pub(super) enum CrawlMessage {
 /// What the driver tells a walk.
 #[derive(Debug, Default)]
 pub(super) struct CrawlSwitches {
-    pub(super) is_hungry: AtomicBool,
+    /// Small batches that are welcome.
+    pub(super) hunger: AtomicI64,
     pub(super) is_stopped: AtomicBool,
 }
 
@@ -34,6 +36,8 @@ struct Sink {
     messages: mpsc::Sender<CrawlMessage>,
     switches: Arc<CrawlSwitches>,
     view: Arc<RunView>,
+    /// What earlier crawls of the run planned, when this one starts over.
+    planned: Option<Box<dyn PlannedSet>>,
 }
 
 impl Sink {
@@ -48,7 +52,20 @@ impl Sink {
 
 impl CrawlSink for Sink {
     fn batch(&self, planned: Planned) -> ControlFlow<()> {
-        self.send(CrawlMessage::Batch(planned))
+        self.switches.hunger.fetch_sub(1, Ordering::Relaxed);
+        let Some(earlier) = &self.planned else {
+            return self.send(CrawlMessage::Batch(planned));
+        };
+        match earlier.sift(planned) {
+            Ok(Some(planned)) => self.send(CrawlMessage::Batch(planned)),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => {
+                let failure = Failure::new(Class::WorkerFault, error.to_string(), 1);
+                // Whether this reaches the driver or not, the walk is over.
+                let _ = self.send(CrawlMessage::Ended(Err(failure)));
+                ControlFlow::Break(())
+            }
+        }
     }
 
     fn finding(&self, finding: Finding) -> ControlFlow<()> {
@@ -60,7 +77,7 @@ impl CrawlSink for Sink {
     }
 
     fn is_hungry(&self) -> bool {
-        self.switches.is_hungry.load(Ordering::Relaxed)
+        self.switches.hunger.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -70,14 +87,20 @@ pub(super) fn start(
     plan: CrawlPlan,
     switches: Arc<CrawlSwitches>,
     view: Arc<RunView>,
+    planned: Option<Box<dyn PlannedSet>>,
 ) -> std::io::Result<mpsc::Receiver<CrawlMessage>> {
     let (messages, receiver) = mpsc::channel(CHANNEL_MAX);
     std::thread::Builder::new().name("crawl".to_owned()).spawn(move || {
-        let sink = Sink { messages, switches, view };
-        let ended = source.crawl(&plan, &sink).map_err(|error| {
-            tracing::error!(%error, "the source cannot be listed");
-            error.failure(1)
-        });
+        let sink = Sink { messages, switches, view, planned };
+        let ended = match source.crawl(&plan, &sink) {
+            Ok(walk) => {
+                Ok(sink.planned.as_ref().map_or(walk, |planned| planned.joined_totals(&walk)))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the source cannot be listed");
+                Err(error.failure(1))
+            }
+        };
         // A driver that is gone has ended the run without the rest of the walk.
         let _ = sink.messages.blocking_send(CrawlMessage::Ended(ended));
     })?;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use s3bl_core::id::{TaskId, WorkerId};
-use s3bl_core::ledger::{Finding, FindingPhase, Reconciliation, Recovered, RunHeader, WorkerTally};
+use s3bl_core::ledger::{
+    Finding, FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally,
+};
 use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings};
 use s3bl_core::task::{Class, Failure, Pass};
 use s3bl_core::wire::{ResultBody, ResultMessage, TaskMessage, WireFinding, encode};
 use s3bl_port::control::MasterControl;
-use s3bl_port::ledger::{Ledger, LedgerError};
+use s3bl_port::ledger::{Ledger, LedgerError, PlannedSet};
 use s3bl_port::queue::{Queue, Receipt};
 use s3bl_port::source::{CrawlPlan, Source};
 use tokio::sync::mpsc;
@@ -91,14 +93,12 @@ impl MasterRole {
         let Self { doors, settings, crawl_threads, view, mut interrupts } = self;
         let MasterDoors { source, tasks, results, control, mut ledger } = doors;
         let header = ledger.header()?;
-        let recovered = recover(ledger.as_mut())?;
-        let base =
-            Base { write: recovered.write.clone(), validate: recovered.validate.clone() };
+        let (recovered, planned) = recover(ledger.as_mut())?;
+        let base = Base { write: recovered.write.clone(), validate: recovered.validate.clone() };
         let keeper = Keeper::start(ledger)
             .map_err(|source| MasterError::Thread { what: "ledger", source })?;
         let (pumps, mut incoming) = pump::start(Arc::clone(&control), Arc::clone(&results));
-        let machine =
-            Master::new(header.run.clone(), header.settings.clone(), settings, recovered);
+        let machine = Master::new(header.run.clone(), header.settings.clone(), settings, recovered);
         let mut driver = Driver {
             header,
             clock: Clock::start(),
@@ -110,6 +110,7 @@ impl MasterRole {
             keeper,
             crawl_threads,
             crawl: None,
+            planned,
             switches: Arc::default(),
             view,
             base,
@@ -126,20 +127,28 @@ impl MasterRole {
         Ok(MasterOutcome {
             ending,
             reconciliation: driver.machine.reconciliation(),
-            workers: driver.machine.worker_tallies().iter().map(|(id, t)| (id.clone(), *t)).collect(),
+            workers: driver
+                .machine
+                .worker_tallies()
+                .iter()
+                .map(|(id, t)| (id.clone(), *t))
+                .collect(),
             ledger,
         })
     }
 }
 
 /// Reads how far the run was. A crawl that never came to its end starts over.
-fn recover(ledger: &mut dyn Ledger) -> Result<Recovered, LedgerError> {
+fn recover(
+    ledger: &mut dyn Ledger,
+) -> Result<(Recovered, Option<Box<dyn PlannedSet>>), LedgerError> {
     let recovered = ledger.recover()?;
-    if recovered.toc.is_some() || recovered.planned == 0 {
-        return Ok(recovered);
+    if recovered.toc.is_some() || recovered.epoch == 0 {
+        return Ok((recovered, None));
     }
-    ledger.append(&[s3bl_core::ledger::Record::CrawlRestarted])?;
-    ledger.recover()
+    ledger.append(&[Record::CrawlRestarted])?;
+    let planned = ledger.already_planned()?;
+    Ok((ledger.recover()?, Some(planned)))
 }
 
 struct Driver {
@@ -153,6 +162,8 @@ struct Driver {
     keeper: Keeper,
     crawl_threads: usize,
     crawl: Option<mpsc::Receiver<CrawlMessage>>,
+    /// What earlier crawls planned, until the next one takes it.
+    planned: Option<Box<dyn PlannedSet>>,
     switches: Arc<CrawlSwitches>,
     view: Arc<RunView>,
     base: Base,
@@ -186,7 +197,8 @@ impl Driver {
             tracing::info!(phase = standing.phase.as_str(), "the run enters a phase");
         }
         self.view.update(&standing, &self.base);
-        self.switches.is_hungry.store(self.machine.is_hungry(), Ordering::Relaxed);
+        let hunger = i64::try_from(self.machine.hunger()).unwrap_or(i64::MAX);
+        self.switches.hunger.store(hunger, Ordering::Relaxed);
     }
 
     async fn next_event(
@@ -216,7 +228,9 @@ impl Driver {
 
     /// The keeper's thread ended; [`Keeper::close`] has the reason, so this one is never shown.
     fn ledger_gone(&self) -> MasterError {
-        MasterError::Ledger(LedgerError::Damaged { what: "the ledger's thread has ended".to_owned() })
+        MasterError::Ledger(LedgerError::Damaged {
+            what: "the ledger's thread has ended".to_owned(),
+        })
     }
 
     fn crawled(&mut self, message: Option<CrawlMessage>) -> Event {
@@ -283,9 +297,10 @@ impl Driver {
             return Ok(Vec::new());
         }
         let rested = self.load(Pass::Write, task).await?;
-        let entries = rested.entries.unpack().map_err(|error| {
-            LedgerError::Damaged { what: format!("batch {task}: {error}") }
-        })?;
+        let entries = rested
+            .entries
+            .unpack()
+            .map_err(|error| LedgerError::Damaged { what: format!("batch {task}: {error}") })?;
         let name = |wire: &WireFinding| {
             let entry = entries.get(wire.index as usize)?;
             Some(Finding {
@@ -366,7 +381,8 @@ impl Driver {
         };
         let source = Arc::clone(&self.source);
         let switches = Arc::clone(&self.switches);
-        let messages = crawl::start(source, plan, switches, Arc::clone(&self.view))
+        let view = Arc::clone(&self.view);
+        let messages = crawl::start(source, plan, switches, view, self.planned.take())
             .map_err(|source| MasterError::Thread { what: "crawl", source })?;
         self.crawl = Some(messages);
         Ok(())

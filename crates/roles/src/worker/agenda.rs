@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use s3bl_core::task::Pass;
 use s3bl_core::toc::EntryKind;
 use tokio::sync::watch;
 
@@ -42,19 +43,15 @@ pub(super) enum Job {
 /// How entries may be grouped.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grouping {
-    /// Whether a batch is taken as a whole.
-    pub(super) is_whole: bool,
+    /// Whether a batch of the pass VALIDATE is taken as a whole.
+    pub(super) is_sweep: bool,
     /// Size from which a file goes alone.
     pub(super) multipart_threshold: u64,
 }
 
 impl Default for Agenda {
     fn default() -> Self {
-        Self {
-            items: Mutex::default(),
-            changes: watch::Sender::new(0),
-            backlog: AtomicU64::new(0),
-        }
+        Self { items: Mutex::default(), changes: watch::Sender::new(0), backlog: AtomicU64::new(0) }
     }
 }
 
@@ -105,7 +102,8 @@ impl Agenda {
                 items.batches.pop_front();
                 continue;
             }
-            let count = if grouping.is_whole { left } else { chunk(batch, *next, grouping) };
+            let is_whole = grouping.is_sweep && batch.pass == Pass::Validate;
+            let count = if is_whole { left } else { chunk(batch, *next, grouping) };
             let range = *next..*next + count;
             *next += count;
             self.backlog.fetch_sub(count as u64, Ordering::Relaxed);

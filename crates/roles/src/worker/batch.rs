@@ -138,11 +138,13 @@ impl Batch {
                 WriteOutcome::Written(written) => {
                     tally.written += 1;
                     tally.written_bytes += entry.size;
-                    tally.sent_bytes += written.size;
+                    if written.etag.is_some() {
+                        tally.sent_bytes += written.size;
+                        count_write_requests(&mut tally.requests, written);
+                    }
                     tally.refreshed += u64::from(written.is_newer_than_toc);
                     tally.retries += u64::from(written.retries);
                     tally.count_proof(written.proof);
-                    count_write_requests(&mut tally.requests, written);
                 }
                 WriteOutcome::Skipped(failure) => {
                     tally.skipped += 1;
@@ -163,10 +165,7 @@ impl Batch {
     }
 }
 
-fn validate_result(
-    outcomes: Vec<ValidateOutcome>,
-    requests: BTreeMap<String, u64>,
-) -> ResultBody {
+fn validate_result(outcomes: Vec<ValidateOutcome>, requests: BTreeMap<String, u64>) -> ResultBody {
     let mut tally = ValidateTally { tasks: 1, requests, ..ValidateTally::default() };
     let mut findings = Vec::new();
     for (index, outcome) in outcomes.iter().enumerate() {
@@ -198,7 +197,7 @@ fn validate_result(
     ResultBody::Validated { tally, findings }
 }
 
-/// A single PUT, or the beginning, parts and completion of an upload; repeated requests are mostly the large ones.
+/// Requests of an object that was sent: a single PUT, or the beginning, parts and completion of an upload; repeated requests are mostly the large ones.
 fn count_write_requests(requests: &mut BTreeMap<String, u64>, written: &Written) {
     let retries = u64::from(written.retries);
     if written.parts == 0 {

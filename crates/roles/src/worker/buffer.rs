@@ -3,7 +3,7 @@
 //! A fresh buffer for each file costs more than the copy into it, because the kernel hands out every page anew. So
 //! buffers are kept, in classes of size, and lent again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,8 +20,36 @@ const UNIT: usize = 64 * 1024;
 pub(super) struct BufferPool {
     budget: Arc<Semaphore>,
     budget_units: u32,
+    memory: Mutex<Memory>,
+}
+
+/// What a pool has allocated. Together, lent and idle buffers stay within the budget, but for a single buffer that is
+/// larger.
+#[derive(Debug, Default)]
+struct Memory {
     /// Returned buffers by class: class `i` holds `64 KiB * 2^i` and the slack.
-    idle: Mutex<Vec<Vec<Box<[u8]>>>>,
+    idle: Vec<Vec<Box<[u8]>>>,
+    /// Bytes of all buffers, lent or idle, without their slack.
+    allocated: usize,
+}
+
+impl Memory {
+    /// Takes a returned buffer of a class, or makes room for a new one within `budget_bytes`.
+    fn take(&mut self, class: usize, budget_bytes: usize) -> Option<Box<[u8]>> {
+        if let Some(kept) = self.idle.get_mut(class).and_then(Vec::pop) {
+            return Some(kept);
+        }
+        self.allocated += class_bytes(class);
+        while self.allocated > budget_bytes {
+            let largest = self.idle.iter().rposition(|kept| !kept.is_empty());
+            let Some(largest) = largest else {
+                break;
+            };
+            self.idle[largest].pop();
+            self.allocated -= class_bytes(largest);
+        }
+        None
+    }
 }
 
 /// A lent buffer, zeroed or full of old bytes; returns to its pool when dropped.
@@ -39,7 +67,7 @@ impl BufferPool {
         Arc::new(Self {
             budget: Arc::new(Semaphore::new(budget_units as usize)),
             budget_units,
-            idle: Mutex::default(),
+            memory: Mutex::default(),
         })
     }
 
@@ -52,30 +80,23 @@ impl BufferPool {
             .acquire_many_owned(units)
             .await
             .expect("the budget is never closed");
-        let kept = {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.get_mut(class).and_then(Vec::pop)
-        };
+        let budget_bytes = self.budget_units as usize * UNIT;
+        let kept = self.memory().take(class, budget_bytes);
         let bytes = kept.unwrap_or_else(|| vec![0; class_bytes(class) + SLACK].into_boxed_slice());
         Buffer { bytes: Some(bytes), pool: Arc::clone(self), _budget: budget }
     }
 
     fn take_back(&self, bytes: Box<[u8]>) {
         let class = class_of(bytes.len() - SLACK);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.len() <= class {
-            idle.push(Vec::new());
+        let mut memory = self.memory();
+        while memory.idle.len() <= class {
+            memory.idle.push(Vec::new());
         }
-        // What is idle is bounded by what was lent at once, and that by the budget; beyond a quarter of it, memory is
-        // given back, so that a phase of large files does not hold on to it for ever.
-        let bytes_idle: usize = idle
-            .iter()
-            .enumerate()
-            .map(|(class, kept)| kept.len() * class_bytes(class))
-            .sum();
-        if bytes_idle + bytes.len() <= self.budget_units as usize * UNIT {
-            idle[class].push(bytes);
-        }
+        memory.idle[class].push(bytes);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -203,9 +203,9 @@ impl Driver {
             let due = due.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
                 biased;
-                left = leave.wait_for(|is_leaving| *is_leaving), if may_leave => {
+                is_left = left(leave), if may_leave => {
                     may_leave = false;
-                    if left.is_ok() {
+                    if is_left {
                         self.feed(Event::Leave);
                     }
                 }
@@ -314,7 +314,9 @@ impl Driver {
                 Effect::Receive { count } => self.receive(count),
                 Effect::Execute { task, .. } => self.execute(task),
                 Effect::SendResult { task } => {
-                    if let Some(message) = self.batches.get(&task).and_then(|held| held.result.as_ref()) {
+                    if let Some(message) =
+                        self.batches.get(&task).and_then(|held| held.result.as_ref())
+                    {
                         self.send_result(message).await;
                         self.batches.remove(&task);
                         self.feed(Event::ResultSent { task });
@@ -401,6 +403,11 @@ enum Lease {
     Extend,
     Acknowledge,
     Release,
+}
+
+/// Waits until the worker is asked to leave; false if nobody can ask any more.
+async fn left(leave: &mut watch::Receiver<bool>) -> bool {
+    leave.wait_for(|is_leaving| *is_leaving).await.is_ok()
 }
 
 async fn next_received(received: &mut Option<JoinSet<Vec<Delivery>>>) -> Vec<Delivery> {

@@ -21,6 +21,9 @@ const ATTEMPTS_MAX: usize = 8;
 /// Pauses of [`patiently`]: together a second.
 const PAUSES_MS: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
+/// To open a directory in order to list it.
+pub(super) const LIST_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+
 /// A source root, held open, so that everything is found beneath it even if its own path changes.
 #[derive(Debug)]
 pub(super) struct Root {

@@ -7,6 +7,7 @@ use s3bl_core::toc::filter::Filter;
 use s3bl_port::source::{CrawlPlan, CrawlSink, SourceError};
 
 use super::confine::Root;
+use super::descent::Descent;
 use super::listing::{Lister, RUN_NAMES};
 use super::outbox::Outbox;
 use super::share::Exchange;
@@ -33,8 +34,11 @@ pub(super) fn crawl(
     let exchange = Exchange::default();
     let threads = plan.threads.max(1);
     let held_max = (HELD_MAX / threads).max(HELD_MIN);
-    let tree = Tree { root, filter: &filter, exchange: &exchange, held_max };
-    let walker = || Walker::new(tree, Lister::new(RUN_NAMES), Outbox::new(sink, plan.batch));
+    let tree = Tree { root, filter: &filter, exchange: &exchange };
+    let walker = || {
+        let descent = Descent::new(root, held_max);
+        Walker::new(tree, Lister::new(RUN_NAMES), Outbox::new(sink, plan.batch), descent)
+    };
     let mut first = walker();
     if first.enter_root()?.is_break() {
         exchange.stop();

@@ -9,6 +9,14 @@ use s3bl_core::toc::{EntryKind, PosixFacts};
 use s3bl_core::unit::{ByteCount, FileTime};
 use s3bl_port::source::SourceError;
 
+/// What the walk asks of an entry.
+pub(super) const ENTRY_FACTS: StatxFlags =
+    StatxFlags::TYPE.union(StatxFlags::SIZE).union(StatxFlags::MTIME);
+
+/// What the walk asks of a directory.
+pub(super) const DIRECTORY_FACTS: StatxFlags =
+    StatxFlags::TYPE.union(StatxFlags::MTIME).union(StatxFlags::INO);
+
 /// Which directory this is, whatever its name: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
@@ -25,6 +33,17 @@ impl Identity {
 /// Examines what a descriptor stands for.
 pub(super) fn examine(file: BorrowedFd<'_>, mask: StatxFlags) -> Result<Statx, Errno> {
     rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, mask)
+}
+
+/// Examines a name of a directory, a link being a link. A file server is not asked again for what it told with the
+/// listing: the reader of the file will ask.
+pub(super) fn examine_name(
+    directory: BorrowedFd<'_>,
+    name: &[u8],
+    mask: StatxFlags,
+) -> Result<Statx, Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
+    rustix::fs::statx(directory, name, flags, mask)
 }
 
 /// All facts of a file. Needs `StatxFlags::BASIC_STATS`.

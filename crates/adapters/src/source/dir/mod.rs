@@ -1,6 +1,6 @@
 //! A directory on a disk or on a share.
 //!
-//! The master's side walks the tree (`crawl`, `walk`, `share`, `listing`, `outbox`), the workers' side reads files
+//! The master's side walks the tree (`crawl`, `walk`, `descent`, `share`, `listing`, `outbox`), the workers' side reads files
 //! (`read`). Both open nothing but through `confine`, which keeps them beneath the root whatever becomes of the
 //! tree meanwhile. `facts` is what the system says of a file, `directory` the door.
 //!
@@ -15,6 +15,7 @@
 
 mod confine;
 mod crawl;
+mod descent;
 mod directory;
 mod facts;
 mod listing;

@@ -241,6 +241,7 @@ fn unreadable(error: &SourceError) -> ValidateOutcome {
 }
 
 fn changed_since() -> ValidateOutcome {
-    let message = "the file has changed since it was written; load it again to check the new version";
+    let message =
+        "the file has changed since it was written; load it again to check the new version";
     ValidateOutcome::Unknown(Failure::new(Class::SourceChanged, message, 1))
 }

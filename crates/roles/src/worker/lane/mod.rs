@@ -111,7 +111,9 @@ pub(super) fn start(
             .max_blocking_threads(READER_THREADS)
             .thread_name(format!("reader-{index}"))
             .build()
-            .expect("a current-thread runtime needs an epoll handle, and the process has room for one");
+            .expect(
+                "a current-thread runtime needs an epoll handle, and the process has room for one",
+            );
         let pacer = shared.pace.lane();
         let context = Arc::new(Context {
             settings: shared.settings.clone(),
@@ -194,7 +196,7 @@ impl Lane {
         }
         let transfer = &self.context.settings.transfer;
         let grouping = Grouping {
-            is_whole: verify::is_sweep(&self.context.settings),
+            is_sweep: verify::is_sweep(&self.context.settings),
             multipart_threshold: transfer.multipart_threshold.0,
         };
         self.context.agenda.take(may_take_part, has_room, grouping)

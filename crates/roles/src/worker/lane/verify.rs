@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use s3bl_core::limit::HEADS_PER_LIST_PRICE;
 use s3bl_core::path::ObjectKey;
+use s3bl_core::settings::Mode;
 use s3bl_core::task::{Class, Evidence, Failure, ValidateOutcome, Written};
 use s3bl_core::toc::{EntryKind, TocEntry};
 use s3bl_core::validate::{HeadFacts, judge_head, judge_listed};
@@ -209,7 +210,7 @@ async fn expected_metadata(
     entry: &TocEntry,
     written: &Written,
 ) -> Option<Vec<(&'static str, String)>> {
-    if entry.kind != EntryKind::File {
+    if entry.kind != EntryKind::File || context.settings.mode == Mode::ValidateOnly {
         return None;
     }
     let path = entry.path.clone();
@@ -219,7 +220,16 @@ async fn expected_metadata(
         return None;
     }
     let dialect = context.settings.transfer.metadata;
-    let stable = ["mode", "uid", "gid", "mtime", "file-permissions", "file-owner", "file-group", "file-mtime"];
+    let stable = [
+        "mode",
+        "uid",
+        "gid",
+        "mtime",
+        "file-permissions",
+        "file-owner",
+        "file-group",
+        "file-mtime",
+    ];
     let mut metadata = s3bl_core::metadata::object_metadata(dialect, entry.kind, &facts);
     metadata.retain(|(name, _)| stable.contains(name));
     Some(metadata)

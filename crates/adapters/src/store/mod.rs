@@ -1,0 +1,3 @@
+//! Stores: `s3` speaks to any service with the S3 protocol.
+
+pub mod s3;

@@ -1,0 +1,200 @@
+//! From a bucket's name to a client: region, endpoint, credentials, and whether the bucket is there.
+
+use std::path::PathBuf;
+
+use aws_config::BehaviorVersion;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::service_config::ServiceConfigKey;
+use s3bl_s3::{
+    Client, Config, ConfigError, Credentials, Endpoint, EndpointError, Error, ErrorKind, HeadBucket,
+};
+
+/// What the user said of the service.
+#[derive(Clone, Default)]
+pub struct ConnectSettings {
+    /// Bucket name.
+    pub bucket: String,
+    /// The service's URL; by default what the AWS configuration names, else AWS.
+    pub endpoint_url: Option<String>,
+    /// Region; by default what the AWS configuration names, else asked for.
+    pub region: Option<String>,
+    /// Profile of the AWS configuration.
+    pub profile: Option<String>,
+    /// A fixed pair of access keys, instead of those that the AWS configuration names.
+    pub keys: Option<(String, String)>,
+}
+
+/// A bucket that is known to be there.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// A client for it.
+    pub client: Client,
+    /// Its name.
+    pub name: String,
+    /// The service's URL, for people.
+    pub endpoint: String,
+    /// Its region.
+    pub region: String,
+}
+
+/// Why there is no way to a bucket.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The endpoint is no URL.
+    #[error("the endpoint URL is wrong")]
+    Endpoint(#[from] EndpointError),
+    /// The client cannot be made.
+    #[error("the S3 client cannot be set up")]
+    Config(#[from] ConfigError),
+    /// The bucket does not exist.
+    #[error("there is no bucket `{bucket}` at {endpoint}")]
+    NoSuchBucket {
+        /// The bucket.
+        bucket: String,
+        /// The service.
+        endpoint: String,
+    },
+    /// The bucket lives elsewhere, and the region was prescribed.
+    #[error(
+        "the bucket `{bucket}` is in region {actual}, not in {asked}: say `--region {actual}`, or leave it out"
+    )]
+    WrongRegion {
+        /// The bucket.
+        bucket: String,
+        /// Where it is.
+        actual: String,
+        /// Where it was looked for.
+        asked: String,
+    },
+    /// The service did not answer as it must.
+    #[error("the bucket `{bucket}` at {endpoint} cannot be reached")]
+    Unreachable {
+        /// The bucket.
+        bucket: String,
+        /// The service.
+        endpoint: String,
+        /// What it said.
+        #[source]
+        source: Box<Error>,
+    },
+}
+
+/// Region that requests are signed for when nobody names one: custom services take any.
+const REGION_DEFAULT: &str = "us-east-1";
+
+/// Finds region, endpoint and credentials as the AWS tools do, and asks the service for the bucket.
+///
+/// The bucket's own region wins over a configured one, but not over one that the user prescribed.
+pub async fn connect(settings: &ConnectSettings) -> Result<Bucket, ConnectError> {
+    let sdk = load(settings).await;
+    let configured = settings.region.clone().or_else(|| sdk.region().map(ToString::to_string));
+    let region = configured.unwrap_or_else(|| REGION_DEFAULT.to_owned());
+    let found = open(settings, &sdk, &region)?;
+    match ask(&found).await {
+        Err(Located::Elsewhere(actual)) if settings.region.is_none() => {
+            let found = open(settings, &sdk, &actual)?;
+            ask(&found).await.map_err(|located| located.into_error(&found)).map(|()| found)
+        }
+        Err(located) => Err(located.into_error(&found)),
+        Ok(()) => Ok(found),
+    }
+}
+
+async fn load(settings: &ConnectSettings) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    loader.load().await
+}
+
+fn open(settings: &ConnectSettings, sdk: &SdkConfig, region: &str) -> Result<Bucket, ConnectError> {
+    let credentials = match (&settings.keys, sdk.credentials_provider()) {
+        (Some((access_key, secret_key)), _) => Credentials::fixed(access_key, secret_key, None),
+        (None, Some(provider)) => Credentials::provider(provider),
+        (None, None) => Credentials::anonymous(),
+    };
+    let mut config = Config::new(region, credentials);
+    let url = settings.endpoint_url.clone().or_else(|| configured_endpoint(sdk));
+    if let Some(url) = &url {
+        config = config.with_endpoint(Endpoint::parse(url)?);
+    }
+    config.ca_bundle = std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from);
+    let endpoint = url.unwrap_or_else(|| format!("https://{}", config.endpoint.host()));
+    let client = Client::new(config)?;
+    Ok(Bucket { client, name: settings.bucket.clone(), endpoint, region: region.to_owned() })
+}
+
+/// The endpoint of S3 that the environment or the profile names: that of the service first, then the common one.
+fn configured_endpoint(sdk: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id("S3")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .expect("all three parts of the key are given");
+    let service = sdk.service_config().and_then(|config| config.load_config(key));
+    service.or_else(|| sdk.endpoint_url().map(str::to_owned))
+}
+
+/// What asking for a bucket came to, when it is not simply there.
+enum Located {
+    Elsewhere(String),
+    Failed(Error),
+}
+
+/// Attempts at the first question: a service that is starting up gets a moment.
+const ASK_ATTEMPTS: u32 = 4;
+
+async fn ask(bucket: &Bucket) -> Result<(), Located> {
+    let mut attempt = 1;
+    loop {
+        let error = match bucket.client.head_bucket(&HeadBucket { bucket: &bucket.name }).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match &error.kind {
+            ErrorKind::WrongRegion { region: Some(region) } => {
+                return Err(Located::Elsewhere(region.clone()));
+            }
+            // Whoever may write and not list is told 403 here; the probe will show what is allowed.
+            ErrorKind::AccessDenied => return Ok(()),
+            ErrorKind::ServerFault
+            | ErrorKind::Throttled
+            | ErrorKind::Timeout
+            | ErrorKind::Connect
+            | ErrorKind::Interrupted
+            | ErrorKind::ClockSkewed
+            | ErrorKind::CredentialsExpired
+                if attempt < ASK_ATTEMPTS =>
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(250) * attempt).await;
+                attempt += 1;
+            }
+            _ => return Err(Located::Failed(error)),
+        }
+    }
+}
+
+impl Located {
+    fn into_error(self, asked: &Bucket) -> ConnectError {
+        let (bucket, endpoint) = (asked.name.clone(), asked.endpoint.clone());
+        match self {
+            Self::Elsewhere(actual) => {
+                ConnectError::WrongRegion { bucket, actual, asked: asked.region.clone() }
+            }
+            Self::Failed(error)
+                if matches!(error.kind, ErrorKind::NoSuchBucket | ErrorKind::NoSuchKey) =>
+            {
+                ConnectError::NoSuchBucket { bucket, endpoint }
+            }
+            Self::Failed(error) => {
+                ConnectError::Unreachable { bucket, endpoint, source: Box::new(error) }
+            }
+        }
+    }
+}

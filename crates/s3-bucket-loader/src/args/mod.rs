@@ -1,0 +1,373 @@
+//! What can be typed: words only, checked one by one. What they mean together is `config`'s and `wiring`'s work.
+//!
+//! Every flag has a twin in the environment, `S3BL_` and its name in capitals; and a key of its name in the
+//! configuration file. A flag wins over the environment, that over the file, that over the default.
+
+pub mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use s3bl_core::unit::{ByteCount, FileTime};
+
+/// Loads a mountain of files into S3 and proves that every one of them arrived.
+///
+/// The source is listed while it is loaded, each file is read once, checksummed and written with its owner, mode and
+/// times; when all is written, every entry is validated, and whatever failed is reported exactly.
+///
+/// Try it without anything: s3-bucket-loader demo
+#[derive(Debug, Parser)]
+#[command(name = "s3-bucket-loader", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to talk about it.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load a directory into a bucket, and validate every entry
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(LoadArgs),
+    /// Check a destination that any tool wrote against its source
+    Validate(ValidateArgs),
+    /// Say what a load would do: entries, bytes, what cannot be represented, requests, cost
+    Plan(LoadArgs),
+    /// Go on with a run that was interrupted
+    Resume(RunArgs),
+    /// Try again what failed in a run, and only that
+    Retry(RunArgs),
+    /// Show the runs of this machine, or how one stands
+    Status(StatusArgs),
+    /// Show the report of a run
+    Report(ReportArgs),
+    /// Check credentials, bucket, rights, clock and checksums before a load
+    Doctor(DoctorArgs),
+    /// Load a sample into an S3 server inside this program: no credentials, nothing to install
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+    /// Write the generated pages of the documentation
+    #[command(hide = true)]
+    GenerateDocs(GenerateDocsArgs),
+}
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  s3-bucket-loader load /srv/photos s3://my-bucket/photos
+  s3-bucket-loader load . s3://my-bucket --exclude '*.tmp' --newer-than 2026-01-01
+  s3-bucket-loader load /data s3://data --endpoint-url http://127.0.0.1:8333 --validate head";
+
+/// How to talk.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct TalkArgs {
+    /// Configuration file (TOML); its keys are the names of the flags
+    #[arg(long, global = true, env = "S3BL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of runs: ledgers, reports and logs [default: $XDG_STATE_HOME/s3-bucket-loader]
+    #[arg(long, global = true, env = "S3BL_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Print the result as one JSON document
+    #[arg(long, global = true, env = "S3BL_JSON")]
+    pub json: bool,
+    /// How the conversation on stderr looks
+    #[arg(
+        long,
+        global = true,
+        env = "S3BL_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+    /// Say nothing but errors and the result
+    #[arg(long, short, global = true, env = "S3BL_QUIET")]
+    pub quiet: bool,
+    /// Show no progress
+    #[arg(long, global = true, env = "S3BL_NO_PROGRESS")]
+    pub no_progress: bool,
+}
+
+/// How the conversation looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Sentences.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the bucket is.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Bucket")]
+pub struct BucketArgs {
+    /// URL of the S3 service; default: what the AWS configuration says, else AWS
+    #[arg(long, env = "S3BL_ENDPOINT_URL", value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// Region; default: what the AWS configuration says, else the bucket's own
+    #[arg(long, env = "S3BL_REGION", value_name = "REGION")]
+    pub region: Option<String>,
+    /// Profile of the AWS configuration
+    #[arg(long, env = "S3BL_PROFILE", value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct SelectArgs {
+    /// Take only what matches one of these globs; may be repeated
+    #[arg(long, env = "S3BL_INCLUDE", value_name = "GLOB", value_delimiter = '\n')]
+    pub include: Vec<String>,
+    /// Leave out what matches one of these globs, a directory with all beneath it; wins over --include
+    #[arg(long, env = "S3BL_EXCLUDE", value_name = "GLOB", value_delimiter = '\n')]
+    pub exclude: Vec<String>,
+    /// Take only files of at least this size (64K, 8MiB, 5GB)
+    #[arg(long, env = "S3BL_MIN_SIZE", value_name = "SIZE", value_parser = value::size)]
+    pub min_size: Option<ByteCount>,
+    /// Take only files of at most this size
+    #[arg(long, env = "S3BL_MAX_SIZE", value_name = "SIZE", value_parser = value::size)]
+    pub max_size: Option<ByteCount>,
+    /// Take only files changed at or after this moment (2026-11-22, 2026-11-22T15:30:00Z)
+    #[arg(long, env = "S3BL_NEWER_THAN", value_name = "MOMENT", value_parser = value::moment)]
+    pub newer_than: Option<FileTime>,
+    /// What becomes of symbolic links
+    #[arg(long, env = "S3BL_SYMLINKS", default_value = "store", value_name = "POLICY")]
+    pub symlinks: Symlinks,
+}
+
+/// What becomes of symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Symlinks {
+    /// An object that holds the target, as file systems over S3 read it
+    #[default]
+    Store,
+    /// The file or directory that it points at, if it lies beneath the source
+    Follow,
+    /// Left out, with a finding
+    Skip,
+}
+
+/// How to check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Validate {
+    /// Size and recorded entity tag, by LIST: a thousand objects a request
+    List,
+    /// Size, stored checksum and metadata, by HEAD
+    Head,
+    /// A fresh read of the source against the stored checksum
+    Reread,
+    /// Fetch each object and compare it with a fresh read of the source
+    Read,
+    /// Size only: weak, and the exit code says so
+    Size,
+    /// No validation
+    None,
+}
+
+/// Which metadata objects carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Metadata {
+    /// The keys of s3fs, yas3fs and the AWS services together
+    Union,
+    /// No metadata
+    None,
+}
+
+/// How to write.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Transfer")]
+pub struct TransferArgs {
+    /// Requests in flight [default: finds its own level]
+    #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: Option<u32>,
+    /// Workers in this process
+    #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub workers: u32,
+    /// Size of the parts of large files
+    #[arg(long, env = "S3BL_PART_SIZE", default_value = "8MiB", value_name = "SIZE", value_parser = value::size)]
+    pub part_size: ByteCount,
+    /// Size from which a file is uploaded in parts
+    #[arg(long, env = "S3BL_MULTIPART_THRESHOLD", default_value = "16MiB", value_name = "SIZE", value_parser = value::size)]
+    pub multipart_threshold: ByteCount,
+    /// Most bytes per second (10M, 1GiB)
+    #[arg(long, env = "S3BL_BWLIMIT", value_name = "SIZE", value_parser = value::size)]
+    pub bwlimit: Option<ByteCount>,
+    /// Owner, mode and times that go along
+    #[arg(long, env = "S3BL_METADATA", default_value = "union", value_name = "DIALECT")]
+    pub metadata: Metadata,
+    /// Storage class of the objects (STANDARD_IA, GLACIER_IR, ...)
+    #[arg(long, env = "S3BL_STORAGE_CLASS", value_name = "CLASS")]
+    pub storage_class: Option<String>,
+    /// Server-side encryption (AES256, aws:kms, aws:kms:dsse)
+    #[arg(long, env = "S3BL_SSE", value_name = "KIND")]
+    pub sse: Option<String>,
+    /// KMS key of the encryption
+    #[arg(long, env = "S3BL_SSE_KMS_KEY_ID", value_name = "KEY")]
+    pub sse_kms_key_id: Option<String>,
+    /// Entries of one batch
+    #[arg(long, env = "S3BL_ENTRIES_PER_MESSAGE", default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub entries_per_message: u32,
+}
+
+/// When to stop.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Errors")]
+pub struct StopArgs {
+    /// Stop at the first failed entry
+    #[arg(long, env = "S3BL_FAIL_FAST")]
+    pub fail_fast: bool,
+    /// Stop when more entries than this have failed
+    #[arg(long, env = "S3BL_MAX_ERRORS", value_name = "N", conflicts_with = "fail_fast")]
+    pub max_errors: Option<u64>,
+}
+
+/// `load` and `plan`.
+#[derive(Debug, Clone, Args)]
+pub struct LoadArgs {
+    /// Directory to load
+    #[arg(value_name = "SRC")]
+    pub source: OsString,
+    /// Where to: s3://bucket/prefix
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// How every entry is validated when all is written
+    #[arg(long, env = "S3BL_VALIDATE", default_value = "list", value_name = "HOW")]
+    pub validate: Validate,
+    /// Say what would be done, and do nothing
+    #[arg(long, short = 'n', env = "S3BL_DRY_RUN")]
+    pub dry_run: bool,
+    /// Which entries.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// How to write.
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub stop: StopArgs,
+    /// Where the bucket is.
+    #[command(flatten)]
+    pub bucket: BucketArgs,
+}
+
+/// `validate`.
+#[derive(Debug, Clone, Args)]
+pub struct ValidateArgs {
+    /// Directory that was loaded
+    #[arg(value_name = "SRC")]
+    pub source: OsString,
+    /// Where it is: s3://bucket/prefix
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// How every entry is validated; without a ledger of the load, `list` and `head` compare sizes only
+    #[arg(long, env = "S3BL_VALIDATE", default_value = "reread", value_name = "HOW")]
+    pub validate: Validate,
+    /// Requests in flight [default: finds its own level]
+    #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: Option<u32>,
+    /// Which entries.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub stop: StopArgs,
+    /// Where the bucket is.
+    #[command(flatten)]
+    pub bucket: BucketArgs,
+}
+
+/// `resume` and `retry`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The run's name, as the load printed it; `latest` for the newest
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Requests in flight [default: as the run was started]
+    #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: Option<u32>,
+    /// Workers in this process
+    #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub workers: u32,
+}
+
+/// `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// The run's name; `latest` for the newest; all runs when left out
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+}
+
+/// `report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// The run's name; `latest` for the newest
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// text: the summary; json: report.json; csv: one line for each entry that did not come out well
+    #[arg(long, env = "S3BL_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub format: ReportFormat,
+}
+
+/// How a report looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// The summary
+    Text,
+    /// report.json
+    Json,
+    /// One line for each entry that did not come out well
+    Csv,
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// The destination to check: s3://bucket/prefix
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// A source directory to check too
+    #[arg(long, env = "S3BL_SOURCE", value_name = "DIR")]
+    pub source: Option<OsString>,
+    /// Where the bucket is.
+    #[command(flatten)]
+    pub bucket: BucketArgs,
+}
+
+/// `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// A directory to load instead of the generated sample
+    #[arg(value_name = "DIR")]
+    pub source: Option<OsString>,
+    /// Keep the server up afterwards, until Ctrl-C
+    #[arg(long, env = "S3BL_STAY")]
+    pub stay: bool,
+    /// Port of the server; any free one by default
+    #[arg(long, env = "S3BL_PORT", default_value_t = 0, value_name = "PORT")]
+    pub port: u16,
+}
+
+/// `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `generate-docs`.
+#[derive(Debug, Clone, Args)]
+pub struct GenerateDocsArgs {
+    /// Folder to write to
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}

@@ -1,0 +1,149 @@
+//! `load` and `validate`: a new run from its first moment to its report.
+
+use s3bl_adapters::store::s3::Checks;
+use s3bl_core::ledger::RunHeader;
+use s3bl_core::settings::{Mode, RunSettings};
+use s3bl_core::unit::Timestamp;
+
+use super::Stage;
+use crate::args::{LoadArgs, ValidateArgs};
+use crate::exit::Exit;
+use crate::face::progress::ProgressStyle;
+use crate::face::report::TextStyle;
+use crate::failure::CommandFailure;
+use crate::lead::{LeadSettings, Led, lead};
+use crate::settings::{self, directory};
+use crate::wiring::{FixedKeys, Prepared, prepare};
+use crate::{face, home, talk};
+
+/// `load SRC DEST`.
+pub async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
+    let settings = settings::of_load(args)?;
+    let led = begin(stage, settings, args.transfer.workers, None).await?;
+    Ok(show(stage, &led))
+}
+
+/// `validate SRC DEST`.
+pub async fn validate(stage: &Stage, args: &ValidateArgs) -> Result<Exit, CommandFailure> {
+    let settings = settings::of_validate(args)?;
+    let led = begin(stage, settings, 1, None).await?;
+    Ok(show(stage, &led))
+}
+
+/// Begins a new run and leads it to its end.
+pub async fn begin(
+    stage: &Stage,
+    settings: RunSettings,
+    workers: u32,
+    keys: Option<&FixedKeys>,
+) -> Result<Led, CommandFailure> {
+    refuse_home_in_source(stage, &settings)?;
+    let prepared = prepare(&settings, keys).await?;
+    warn_of_weak_checks(stage, &settings, &prepared);
+    let header = RunHeader {
+        run: home::new_run(),
+        created: Timestamp(now_ms()),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        settings,
+    };
+    let ledger = stage.home.create(&header)?;
+    if !stage.talk.quiet {
+        let run = &header.run;
+        let verb = if header.settings.mode == Mode::Load { "loading" } else { "validating" };
+        let source = directory(&header.settings.source).display();
+        let destination = header.settings.destination.url();
+        talk::say(&format!("run {run}: {verb} {source} to {destination}"));
+    }
+    lead_run(stage, Box::new(ledger), &header, prepared, workers).await
+}
+
+/// Leads a run whose ledger is open.
+pub async fn lead_run(
+    stage: &Stage,
+    ledger: Box<dyn s3bl_port::ledger::Ledger>,
+    header: &RunHeader,
+    prepared: Prepared,
+    workers: u32,
+) -> Result<Led, CommandFailure> {
+    let folder = stage.home.run_folder(&header.run);
+    stage.log.open(&folder).map_err(CommandFailure::could_not_run)?;
+    let progress = progress_style(stage);
+    lead(ledger, prepared, LeadSettings { workers, progress, folder }).await
+}
+
+fn progress_style(stage: &Stage) -> ProgressStyle {
+    use std::io::IsTerminal as _;
+    let talk = &stage.talk;
+    ProgressStyle::detect(talk.quiet, talk.no_progress, std::io::stderr().is_terminal())
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// A ledger beneath the source would be loaded while it grows.
+fn refuse_home_in_source(stage: &Stage, settings: &RunSettings) -> Result<(), CommandFailure> {
+    let source = directory(&settings.source);
+    let home = stage.home.path();
+    let nearest = home.ancestors().find_map(|path| std::fs::canonicalize(path).ok());
+    if nearest.is_some_and(|nearest| nearest.starts_with(source)) && source.parent().is_some() {
+        let error = anyhow::anyhow!(
+            "the folder of runs `{}` lies within the source, and would be loaded while it changes",
+            home.display()
+        );
+        return Err(CommandFailure::usage(error)
+            .advise("say --home DIR with a folder outside of the source"));
+    }
+    Ok(())
+}
+
+fn warn_of_weak_checks(stage: &Stage, settings: &RunSettings, prepared: &Prepared) {
+    if settings.mode == Mode::ValidateOnly || stage.talk.quiet {
+        return;
+    }
+    match prepared.checks {
+        Checks::Crc64Nvme => {}
+        Checks::ContentMd5 => talk::say(
+            "note: this service ignores CRC64NVME; objects are proven by Content-MD5, which costs more CPU",
+        ),
+        Checks::EtagMd5 => talk::say(
+            "note: this service refuses no wrong checksum; objects are proven by comparing its entity tags with MD5s",
+        ),
+        Checks::None => talk::say(
+            "warning: this service proves nothing of what it stores; the evidence will be weak (see --validate read)",
+        ),
+    }
+}
+
+/// Gives the result of a run, and the exit code.
+pub fn show(stage: &Stage, led: &Led) -> Exit {
+    if let Some(trouble) = &led.trouble {
+        let run = &led.report.run;
+        let error = anyhow::anyhow!("the run {run} could not go on: {trouble}");
+        let failure = CommandFailure::could_not_run(error);
+        talk::say(
+            &failure.advise(format!("mend that, then s3-bucket-loader resume {run}")).to_string(),
+        );
+    }
+    give_report(stage, led);
+    exit_of(led.report.exit_code)
+}
+
+/// Prints the report in the form that was asked for.
+pub fn give_report(stage: &Stage, led: &Led) {
+    if stage.talk.json {
+        talk::give(&face::report::json(&led.report));
+    } else if !stage.talk.quiet {
+        let folder = stage.home.path().join("runs").join(&led.report.run);
+        talk::give(&face::report::render(&led.report, &led.examples, &folder, TextStyle::detect()));
+    }
+}
+
+/// The exit code as the program's own type.
+pub fn exit_of(code: u8) -> Exit {
+    Exit::TABLE
+        .into_iter()
+        .map(|(exit, _, _)| exit)
+        .find(|exit| *exit as u8 == code)
+        .unwrap_or(Exit::CouldNotRun)
+}

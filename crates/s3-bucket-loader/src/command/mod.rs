@@ -1,0 +1,61 @@
+//! One file a command.
+
+mod demo;
+mod docs;
+mod doctor;
+mod load;
+mod plan;
+mod report;
+mod run;
+mod status;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::failure::CommandFailure;
+use crate::home::Home;
+use crate::log::RunLog;
+
+/// What every command has at hand.
+pub struct Stage {
+    /// How to talk.
+    pub talk: crate::args::TalkArgs,
+    /// The folder of runs.
+    pub home: Home,
+    /// The log.
+    pub log: RunLog,
+}
+
+/// Does what was asked for.
+pub fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
+    let log = RunLog::start(cli.talk.log_format, cli.talk.quiet);
+    let home = Home::find(cli.talk.home.as_deref())?;
+    let stage = Stage { talk: cli.talk, home, log };
+    match cli.command {
+        Command::Load(args) if args.dry_run => wait(plan::plan(&stage, &args)),
+        Command::Load(args) => wait(load::load(&stage, &args)),
+        Command::Validate(args) => wait(load::validate(&stage, &args)),
+        Command::Plan(args) => wait(plan::plan(&stage, &args)),
+        Command::Resume(args) => wait(run::resume(&stage, &args)),
+        Command::Retry(args) => wait(run::retry(&stage, &args)),
+        Command::Status(args) => status::status(&stage, &args),
+        Command::Report(args) => report::report(&stage, &args),
+        Command::Doctor(args) => wait(doctor::doctor(&stage, &args)),
+        Command::Demo(args) => wait(demo::demo(&stage, &args)),
+        Command::Completions(args) => Ok(docs::completions(&args)),
+        Command::Man => docs::man(),
+        Command::GenerateDocs(args) => docs::generate(&args),
+    }
+}
+
+/// Runs a command that waits for the network. One thread is enough: the work is done in lanes of their own.
+fn wait(
+    command: impl Future<Output = Result<Exit, CommandFailure>>,
+) -> Result<Exit, CommandFailure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CommandFailure::could_not_run)?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,71 @@
+//! `resume` and `retry`: a run that was begun before.
+
+use s3bl_core::ledger::RunHeader;
+use s3bl_core::master::Phase;
+use s3bl_port::ledger::Ledger;
+
+use super::Stage;
+use super::load::{lead_run, show};
+use super::report::report_of;
+use crate::args::RunArgs;
+use crate::exit::Exit;
+use crate::failure::CommandFailure;
+use crate::home::ledger_failure;
+use crate::lead::abort_uploads;
+use crate::talk;
+use crate::wiring::prepare;
+
+/// `resume RUN`.
+pub async fn resume(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {
+    let run = stage.home.name(&args.run)?;
+    let ledger = stage.home.open(&run)?;
+    let sums = ledger.recover().map_err(ledger_failure)?;
+    if sums.phase == Some(Phase::Shutdown) && !sums.uploads.is_empty() {
+        let header = ledger.header().map_err(ledger_failure)?;
+        let prepared = prepare(&header.settings, None).await?;
+        let ledger = abort_uploads(Box::new(ledger), &header, &prepared).await?;
+        return Ok(show(stage, &report_of(ledger.as_ref())?));
+    }
+    if sums.phase == Some(Phase::Shutdown) {
+        if !stage.talk.quiet {
+            talk::say(&format!("run {run} is complete: there is nothing to resume"));
+        }
+        return Ok(show(stage, &report_of(&ledger)?));
+    }
+    go_on(stage, Box::new(ledger), args, "resuming").await
+}
+
+/// `retry RUN`.
+pub async fn retry(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {
+    let run = stage.home.name(&args.run)?;
+    let mut ledger = stage.home.open(&run)?;
+    let count = ledger.reopen_failed().map_err(ledger_failure)?;
+    if count == 0 {
+        if !stage.talk.quiet {
+            talk::say(&format!("nothing failed in run {run} that could be tried again"));
+        }
+        return Ok(show(stage, &report_of(&ledger)?));
+    }
+    go_on(stage, Box::new(ledger), args, &format!("trying {count} entries again of")).await
+}
+
+async fn go_on(
+    stage: &Stage,
+    ledger: Box<dyn Ledger>,
+    args: &RunArgs,
+    verb: &str,
+) -> Result<Exit, CommandFailure> {
+    let header: RunHeader = ledger.header().map_err(ledger_failure)?;
+    let mut settings = header.settings.clone();
+    if args.concurrency.is_some() {
+        settings.transfer.concurrency = args.concurrency;
+    }
+    let prepared = prepare(&settings, None).await?;
+    if !stage.talk.quiet {
+        let destination = settings.destination.url();
+        talk::say(&format!("{verb} run {}, to {destination}", header.run));
+    }
+    let led =
+        lead_run(stage, ledger, &RunHeader { settings, ..header }, prepared, args.workers).await?;
+    Ok(show(stage, &led))
+}

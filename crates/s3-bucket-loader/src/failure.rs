@@ -1,0 +1,67 @@
+//! Errors that end a command: what was attempted, on what, what to do next, and the exit code.
+
+use std::fmt;
+
+use crate::exit::Exit;
+
+/// Why a command ends without a result.
+#[derive(Debug)]
+pub struct CommandFailure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What was attempted and what went wrong.
+    pub error: anyhow::Error,
+    /// What to do next, as a sentence.
+    pub advice: Option<String>,
+}
+
+impl CommandFailure {
+    /// The user asked for something that cannot be.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Usage, error: error.into(), advice: None }
+    }
+
+    /// The world does not allow it.
+    pub fn could_not_run(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::CouldNotRun, error: error.into(), advice: None }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+}
+
+impl From<anyhow::Error> for CommandFailure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::could_not_run(error)
+    }
+}
+
+impl fmt::Display for CommandFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "error: {}", printable(&self.error.to_string()))?;
+        for cause in self.error.chain().skip(1) {
+            write!(formatter, "\n  because: {}", printable(&cause.to_string()))?;
+        }
+        if let Some(advice) = &self.advice {
+            write!(formatter, "\n  next: {}", printable(advice))?;
+        }
+        Ok(())
+    }
+}
+
+/// Escapes what could drive a terminal: names and servers' words end up in messages.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|character| {
+            let escaped: Box<dyn Iterator<Item = char>> = if character.is_control() {
+                Box::new(character.escape_default())
+            } else {
+                Box::new(std::iter::once(character))
+            };
+            escaped
+        })
+        .collect()
+}

@@ -1,0 +1,150 @@
+//! The folder of runs: `HOME/runs/<run>/`, with its ledger, reports and log.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use s3bl_adapters::ledger::sqlite::SqliteLedger;
+use s3bl_core::id::RunId;
+use s3bl_core::ledger::RunHeader;
+use s3bl_port::ledger::LedgerError;
+
+use crate::exit::Exit;
+use crate::failure::CommandFailure;
+
+/// The folder of runs.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Takes the folder that the user named, else the one that the system has for the state of programs.
+    pub fn find(named: Option<&Path>) -> Result<Self, CommandFailure> {
+        if let Some(path) = named {
+            return Ok(Self(std::path::absolute(path).context("the --home folder has no path")?));
+        }
+        let state =
+            std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")));
+        let state = state.ok_or_else(|| {
+            CommandFailure::usage(anyhow!("there is no home folder to keep runs in"))
+                .advise("say --home DIR")
+        })?;
+        Ok(Self(state.join("s3-bucket-loader")))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The folder of one run.
+    pub fn run_folder(&self, run: &RunId) -> PathBuf {
+        self.0.join("runs").join(run.as_str())
+    }
+
+    /// Makes the folder and the ledger of a new run.
+    pub fn create(&self, header: &RunHeader) -> Result<SqliteLedger, CommandFailure> {
+        let folder = self.run_folder(&header.run);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("make the run's folder `{}`", folder.display()))
+            .map_err(|error| {
+                CommandFailure::could_not_run(error).advise("say --home DIR to keep runs elsewhere")
+            })?;
+        SqliteLedger::create(folder.join("run.db"), header).map_err(ledger_failure)
+    }
+
+    /// Opens the ledger of a run to go on with it.
+    pub fn open(&self, run: &RunId) -> Result<SqliteLedger, CommandFailure> {
+        SqliteLedger::open(self.run_folder(run).join("run.db"))
+            .map_err(|error| self.explain(run, error))
+    }
+
+    /// Opens the ledger of a run to look at it.
+    pub fn look(&self, run: &RunId) -> Result<SqliteLedger, CommandFailure> {
+        let path = self.run_folder(run).join("run.db");
+        SqliteLedger::open_read_only(path).map_err(|error| self.explain(run, error))
+    }
+
+    /// Takes a run's name as typed: `latest` is the newest.
+    pub fn name(&self, typed: &str) -> Result<RunId, CommandFailure> {
+        if typed == "latest" {
+            let newest = self.runs()?.into_iter().next_back();
+            return newest.ok_or_else(|| {
+                CommandFailure::usage(anyhow!("there is no run in `{}`", self.0.display()))
+            });
+        }
+        RunId::new(typed).map_err(CommandFailure::usage)
+    }
+
+    /// Names all runs, oldest first: run names start with their moment.
+    pub fn runs(&self) -> Result<Vec<RunId>, CommandFailure> {
+        let folder = self.0.join("runs");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                let error = error.context(format!("list the runs in `{}`", folder.display()));
+                return Err(CommandFailure::could_not_run(error));
+            }
+        };
+        let mut runs = Vec::new();
+        for entry in entries {
+            let entry = entry.context("list the runs")?;
+            let name = entry.file_name().into_string().ok().and_then(|name| RunId::new(name).ok());
+            runs.extend(name.filter(|_| entry.path().join("run.db").is_file()));
+        }
+        runs.sort();
+        Ok(runs)
+    }
+
+    /// Whether a process works on a run.
+    pub fn is_in_use(&self, run: &RunId) -> std::io::Result<bool> {
+        let lock = match std::fs::File::open(self.run_folder(run).join("run.lock")) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn explain(&self, run: &RunId, error: LedgerError) -> CommandFailure {
+        match error {
+            LedgerError::Absent { .. } => {
+                let error = anyhow!("there is no run `{run}` in `{}`", self.0.display());
+                let advice = "see `s3-bucket-loader status` for the runs, or say --home DIR";
+                CommandFailure::usage(error).advise(advice)
+            }
+            error @ (LedgerError::Exists { .. }
+            | LedgerError::Newer { .. }
+            | LedgerError::InUse { .. }
+            | LedgerError::DiskFull { .. }
+            | LedgerError::Damaged { .. }
+            | LedgerError::Io { .. }) => ledger_failure(error),
+        }
+    }
+}
+
+/// A ledger that cannot be used.
+pub fn ledger_failure(error: LedgerError) -> CommandFailure {
+    CommandFailure { exit: Exit::CouldNotRun, error: error.into(), advice: None }
+}
+
+/// Makes the name of a new run: its moment to the millisecond, so that names sort as runs began, and two characters of
+/// chance.
+pub fn new_run() -> RunId {
+    let moment = jiff::Timestamp::now();
+    let now = moment.strftime("%Y%m%d-%H%M%S");
+    let milliseconds = moment.subsec_millisecond();
+    let tail: String =
+        std::iter::repeat_with(|| fastrand::choice(b"abcdefghjkmnpqrstuvwxyz23456789"))
+            .take(2)
+            .flatten()
+            .map(|byte| char::from(*byte))
+            .collect();
+    RunId::new(format!("{now}-{milliseconds:03}{tail}"))
+        .expect("digits, dashes and letters make a run name")
+}

@@ -1,0 +1,78 @@
+//! The log: everything into the run's folder, warnings to the conversation.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt};
+
+use crate::args::LogFormat;
+
+/// The file that a log goes to, once the run has a folder.
+#[derive(Debug, Clone, Default)]
+pub struct RunLog(Arc<Mutex<Option<File>>>);
+
+impl RunLog {
+    /// Starts the log. `S3BL_LOG` sets what goes to stderr (`debug`, `s3bl_roles=debug`, ...; default warnings).
+    pub fn start(format: LogFormat, is_quiet: bool) -> Self {
+        let log = Self::default();
+        let default = if is_quiet { LevelFilter::ERROR } else { LevelFilter::WARN };
+        let filter = EnvFilter::builder()
+            .with_default_directive(default.into())
+            .with_env_var("S3BL_LOG")
+            .from_env_lossy();
+        let stderr: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match format {
+            LogFormat::Json => {
+                Box::new(fmt::layer().json().with_writer(io::stderr).with_filter(filter))
+            }
+            LogFormat::Text => Box::new(
+                fmt::layer()
+                    .with_writer(io::stderr)
+                    .with_target(false)
+                    .with_ansi(false)
+                    .without_time()
+                    .with_filter(filter),
+            ),
+        };
+        let file = fmt::layer().json().with_writer(log.clone()).with_filter(LevelFilter::INFO);
+        // A second start within one process (tests) keeps the first subscriber.
+        let _ = tracing_subscriber::registry().with(stderr).with(file).try_init();
+        log
+    }
+
+    /// Sends the log to `log.ndjson` in a run's folder from now on.
+    pub fn open(&self, folder: &Path) -> io::Result<()> {
+        let file = File::options().create(true).append(true).open(folder.join("log.ndjson"))?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for RunLog {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for RunLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(file) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(file) => file.flush(),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! From what was typed to what a run is asked to do.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use s3bl_core::settings::{
+    BatchSettings, Destination, MetadataDialect, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, SymlinkPolicy, TransferSettings,
+};
+use s3bl_core::task::Evidence;
+use s3bl_core::toc::filter::Filter;
+use s3bl_core::unit::Rate;
+
+use crate::args::{
+    BucketArgs, LoadArgs, Metadata, SelectArgs, StopArgs, Symlinks, Validate, ValidateArgs,
+};
+use crate::failure::CommandFailure;
+
+/// What `load` and `plan` are asked to do.
+pub fn of_load(args: &LoadArgs) -> Result<RunSettings, CommandFailure> {
+    let transfer = &args.transfer;
+    checked(RunSettings {
+        mode: Mode::Load,
+        source: source(&args.source)?,
+        destination: destination(&args.destination, &args.bucket)?,
+        select: selection(&args.select),
+        transfer: TransferSettings {
+            metadata: match transfer.metadata {
+                Metadata::Union => MetadataDialect::Union,
+                Metadata::None => MetadataDialect::None,
+            },
+            multipart_threshold: transfer.multipart_threshold,
+            part_size: transfer.part_size,
+            concurrency: transfer.concurrency,
+            bandwidth: transfer.bwlimit.map(|limit| Rate(limit.0 as f64)),
+            storage_class: transfer.storage_class.clone(),
+            sse: transfer.sse.clone(),
+            sse_kms_key_id: transfer.sse_kms_key_id.clone(),
+        },
+        validate: evidence(args.validate),
+        batch: BatchSettings {
+            entries_max: transfer.entries_per_message,
+            ..BatchSettings::default()
+        },
+        stop: stop(&args.stop),
+    })
+}
+
+/// What `validate` is asked to do.
+pub fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFailure> {
+    let validate = evidence(args.validate).ok_or_else(|| {
+        CommandFailure::usage(anyhow!("`validate --validate none` would check nothing"))
+    })?;
+    checked(RunSettings {
+        mode: Mode::ValidateOnly,
+        source: source(&args.source)?,
+        destination: destination(&args.destination, &args.bucket)?,
+        select: Selection { leaves_out_directories: true, ..selection(&args.select) },
+        transfer: TransferSettings { concurrency: args.concurrency, ..TransferSettings::default() },
+        validate: Some(validate),
+        batch: BatchSettings::default(),
+        stop: stop(&args.stop),
+    })
+}
+
+/// Reports all faults together.
+fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailure> {
+    let mut faults: Vec<String> = settings.faults().iter().map(ToString::to_string).collect();
+    if let Err(error) = Filter::new(&settings.select) {
+        faults.push(error.to_string());
+    }
+    if faults.is_empty() {
+        return Ok(settings);
+    }
+    Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
+}
+
+fn source(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
+    if typed.as_bytes().starts_with(b"s3://") {
+        let error = anyhow!("the source `{}` is a bucket", typed.display());
+        return Err(CommandFailure::usage(error)
+            .advise("this version loads directories; name a directory as SRC"));
+    }
+    let path = source_path(Path::new(typed))?;
+    Ok(SourceLocation::Directory(path.as_os_str().as_bytes().to_vec()))
+}
+
+/// Finds the source and says what is wrong with it, before anything else begins.
+fn source_path(typed: &Path) -> Result<PathBuf, CommandFailure> {
+    let shown = typed.display();
+    let path = std::fs::canonicalize(typed)
+        .with_context(|| format!("find the source `{shown}`"))
+        .map_err(CommandFailure::could_not_run)?;
+    let metadata =
+        std::fs::metadata(&path).with_context(|| format!("examine the source `{shown}`"))?;
+    if !metadata.is_dir() {
+        let error = anyhow!("the source `{shown}` is not a directory");
+        return Err(CommandFailure::usage(error)
+            .advise("name the directory that holds it, and select it by --include"));
+    }
+    std::fs::read_dir(&path).with_context(|| format!("list the source `{shown}`")).map_err(
+        |error| {
+            CommandFailure::could_not_run(error).advise("run as a user who may read the source")
+        },
+    )?;
+    Ok(path)
+}
+
+fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+    let Some(rest) = typed.strip_prefix("s3://") else {
+        let error = anyhow!("the destination `{typed}` is not of the form s3://bucket/prefix");
+        return Err(CommandFailure::usage(error));
+    };
+    let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if name.len() < 3 || name.len() > 63 || !name.bytes().all(is_legal) {
+        let error = anyhow!(
+            "`{name}` is no bucket name: 3 to 63 letters, digits, dots, dashes and underscores"
+        );
+        return Err(CommandFailure::usage(error));
+    }
+    if prefix.trim_matches('/').split('/').any(|segment| segment == "." || segment == "..") {
+        let error = anyhow!(
+            "the prefix `{prefix}` has a `.` or `..` segment, which readers of S3 fold away"
+        );
+        return Err(CommandFailure::usage(error));
+    }
+    Ok(Destination {
+        bucket: name.to_owned(),
+        prefix: prefix.to_owned(),
+        endpoint_url: bucket.endpoint_url.clone(),
+        region: bucket.region.clone(),
+        profile: bucket.profile.clone(),
+    })
+}
+
+/// Reads a destination that is only looked at.
+pub fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+    destination(typed, bucket)
+}
+
+fn selection(args: &SelectArgs) -> Selection {
+    Selection {
+        include: args.include.clone(),
+        exclude: args.exclude.clone(),
+        size_min: args.min_size,
+        size_max: args.max_size,
+        newer_than: args.newer_than,
+        symlinks: match args.symlinks {
+            Symlinks::Store => SymlinkPolicy::Store,
+            Symlinks::Follow => SymlinkPolicy::Follow,
+            Symlinks::Skip => SymlinkPolicy::Skip,
+        },
+        leaves_out_directories: false,
+    }
+}
+
+fn evidence(typed: Validate) -> Option<Evidence> {
+    match typed {
+        Validate::List => Some(Evidence::List),
+        Validate::Head => Some(Evidence::Head),
+        Validate::Reread => Some(Evidence::Reread),
+        Validate::Read => Some(Evidence::Read),
+        Validate::Size => Some(Evidence::Size),
+        Validate::None => None,
+    }
+}
+
+fn stop(args: &StopArgs) -> StopSettings {
+    StopSettings { errors_max: if args.fail_fast { Some(0) } else { args.max_errors } }
+}
+
+/// The directory of a source.
+pub fn directory(source: &SourceLocation) -> &Path {
+    match source {
+        SourceLocation::Directory(bytes) => Path::new(OsStr::from_bytes(bytes)),
+    }
+}

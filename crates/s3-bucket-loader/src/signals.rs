@@ -1,0 +1,42 @@
+//! Ctrl-C and SIGTERM: the first drains, the second stops at once, the third does not even say goodbye.
+
+use anyhow::Context as _;
+use s3bl_core::id::RunId;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::exit::Exit;
+use crate::failure::CommandFailure;
+use crate::talk;
+
+/// Forwards signals to a run until the returned set is dropped.
+pub fn forward(interrupts: mpsc::Sender<()>, run: RunId) -> Result<JoinSet<()>, CommandFailure> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let mut count = 0;
+        loop {
+            tokio::select! {
+                Some(()) = interrupt.recv() => {}
+                Some(()) = terminate.recv() => {}
+                else => return,
+            }
+            count += 1;
+            match count {
+                1 => talk::say(
+                    "stopping: files in flight are finished; press Ctrl-C again to stop at once",
+                ),
+                2 => talk::say("stopping at once"),
+                _ => {
+                    talk::say(&format!("s3-bucket-loader resume {run}"));
+                    std::process::exit(i32::from(Exit::Interrupted as u8));
+                }
+            }
+            // A run that does not listen any more is over.
+            let _ = interrupts.send(()).await;
+        }
+    });
+    Ok(task)
+}

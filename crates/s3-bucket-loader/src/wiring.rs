@@ -1,0 +1,166 @@
+//! The one place that names vendors: it builds the doors of a run, and checks them before anything begins.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use s3bl_adapters::source::dir::DirectorySource;
+use s3bl_adapters::store::s3::{
+    Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
+};
+use s3bl_core::path::KeyMap;
+use s3bl_core::settings::{Destination, Mode, RunSettings};
+use s3bl_core::throttle::ThrottleSettings;
+use s3bl_port::pacer::Pacer;
+use s3bl_port::source::Source;
+use s3bl_port::store::Store;
+use s3bl_roles::pacing::Pace;
+use s3bl_roles::worker::OpenStore;
+use s3bl_s3::ErrorKind;
+
+use crate::failure::CommandFailure;
+use crate::settings::directory;
+
+/// The doors of a run, open and checked.
+pub struct Prepared {
+    /// Where the files are.
+    pub source: Arc<dyn Source>,
+    /// Where the objects go.
+    pub open_store: Arc<dyn OpenStore>,
+    /// What the service checks.
+    pub checks: Checks,
+    /// The bucket.
+    pub bucket: Bucket,
+}
+
+/// Fixed access keys, for the server within this program.
+#[derive(Debug, Clone)]
+pub struct FixedKeys {
+    /// Name of the key.
+    pub access_key: String,
+    /// The key.
+    pub secret_key: String,
+}
+
+/// Opens source and bucket, and tries what the service checks.
+pub async fn prepare(
+    settings: &RunSettings,
+    keys: Option<&FixedKeys>,
+) -> Result<Prepared, CommandFailure> {
+    let source = open_source(settings)?;
+    let bucket = open_bucket(&settings.destination, keys).await?;
+    let attributes = ObjectStyle::attributes(&settings.transfer).map_err(CommandFailure::usage)?;
+    let checks = match settings.mode {
+        Mode::Load => try_checks(&bucket, settings, &attributes).await?,
+        Mode::ValidateOnly => Checks::None,
+    };
+    let metadata = settings.transfer.metadata;
+    let style = Arc::new(ObjectStyle { metadata, attributes, checks });
+    let open_store = Arc::new(OpenBucket { bucket: bucket.clone(), style });
+    Ok(Prepared { source, open_store, checks, bucket })
+}
+
+/// Opens the source of a run.
+pub fn open_source(settings: &RunSettings) -> Result<Arc<dyn Source>, CommandFailure> {
+    let root = directory(&settings.source);
+    let source = DirectorySource::open(root, settings.select.symlinks)
+        .with_context(|| format!("open the source `{}`", root.display()))?;
+    Ok(Arc::new(source))
+}
+
+/// Finds the bucket, and says what to do if that fails.
+pub async fn open_bucket(
+    destination: &Destination,
+    keys: Option<&FixedKeys>,
+) -> Result<Bucket, CommandFailure> {
+    let settings = ConnectSettings {
+        bucket: destination.bucket.clone(),
+        endpoint_url: destination.endpoint_url.clone(),
+        region: destination.region.clone(),
+        profile: destination.profile.clone(),
+        keys: keys.map(|keys| (keys.access_key.clone(), keys.secret_key.clone())),
+    };
+    connect(&settings).await.map_err(|error| explain(error, destination))
+}
+
+fn explain(error: ConnectError, destination: &Destination) -> CommandFailure {
+    let bucket = &destination.bucket;
+    let advice = match &error {
+        ConnectError::Endpoint(_) => {
+            return CommandFailure::usage(error)
+                .advise("write it as http://host:port or https://host");
+        }
+        ConnectError::WrongRegion { .. } => return CommandFailure::could_not_run(error),
+        ConnectError::NoSuchBucket { .. } => {
+            format!("make it, or check the name: `aws s3 mb s3://{bucket}`")
+        }
+        ConnectError::Config(_) => "check AWS_CA_BUNDLE and the proxy settings".to_owned(),
+        ConnectError::Unreachable { source, .. } => advice_for(&source.kind).to_owned(),
+    };
+    CommandFailure::could_not_run(error).advise(advice)
+}
+
+/// What to do about an error that every request would meet.
+pub fn advice_for(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Credentials | ErrorKind::CredentialsUnavailable => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a --profile; `aws configure list` shows what is found"
+        }
+        ErrorKind::CredentialsExpired => "renew the credentials, for example by `aws sso login`",
+        ErrorKind::AccessDenied => {
+            "allow s3:ListBucket on the bucket, and s3:PutObject, s3:AbortMultipartUpload and s3:GetObject beneath the prefix"
+        }
+        ErrorKind::NotS3 => {
+            "check --endpoint-url: what answers there is no S3 service (a proxy? a login page?)"
+        }
+        ErrorKind::Tls => "check the endpoint's certificate, or name its CA in AWS_CA_BUNDLE",
+        ErrorKind::ClockSkewed => "set the clock of this machine",
+        ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted => {
+            "check --endpoint-url and the network; `s3-bucket-loader doctor` looks closer"
+        }
+        _ => "see what the service said above; `s3-bucket-loader doctor` looks closer",
+    }
+}
+
+async fn try_checks(
+    bucket: &Bucket,
+    settings: &RunSettings,
+    attributes: &s3bl_s3::ObjectAttributes,
+) -> Result<Checks, CommandFailure> {
+    let keys = KeyMap::new(&settings.destination.prefix);
+    let token = crate::home::new_run();
+    probe(&bucket.client, &bucket.name, keys.prefix(), attributes, token.as_str()).await.map_err(
+        |error| {
+            let advice = advice_for(&error.kind);
+            let destination = settings.destination.url();
+            let error =
+                anyhow!(error).context(format!("try whether `{destination}` can be written"));
+            CommandFailure::could_not_run(error).advise(advice)
+        },
+    )
+}
+
+/// Opens the store for lanes.
+struct OpenBucket {
+    bucket: Bucket,
+    style: Arc<ObjectStyle>,
+}
+
+#[async_trait]
+impl OpenStore for OpenBucket {
+    fn open(&self, pacer: Arc<dyn Pacer>) -> Arc<dyn Store> {
+        Arc::new(S3Store::new(&self.bucket, Arc::clone(&self.style), pacer))
+    }
+}
+
+/// Begins the search for the right number of requests in flight.
+pub fn pace(settings: &RunSettings, lanes: u32) -> Arc<Pace> {
+    let throttle =
+        ThrottleSettings { fixed: settings.transfer.concurrency, ..ThrottleSettings::default() };
+    Pace::new(throttle, settings.transfer.bandwidth, lanes)
+}
+
+/// A pacer for a few requests outside of a run.
+pub fn lone_pacer(settings: &RunSettings) -> Arc<dyn Pacer> {
+    pace(settings, 1).lane()
+}
