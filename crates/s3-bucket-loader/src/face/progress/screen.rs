@@ -81,12 +81,17 @@ impl Screen {
         }
     }
 
+    /// Writes above the block.
+    #[cfg(test)]
+    pub(super) fn above<R>(&self, write: impl FnOnce() -> R) -> R {
+        self.bar.suspend(write)
+    }
+
     /// Shows a sight in place of the last one.
     pub(super) fn show(&self, sight: &Sight) {
         let width = usize::from((self.width)()).max(1);
         let canvas = Canvas { width, style: self.style, is_unicode: self.is_unicode };
         self.bar.set_message(block(sight, canvas).join("\n"));
-        self.bar.tick();
     }
 }
 

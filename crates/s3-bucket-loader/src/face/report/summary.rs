@@ -167,17 +167,18 @@ pub(super) fn rung_words(rung: &str) -> String {
     }
 }
 
+/// Requests by kind, the most frequent first.
 fn requests(report: &Report) -> Option<String> {
-    let mut kinds: Vec<String> = report
-        .requests
-        .iter()
-        .filter(|(_, count)| **count > 0)
-        .map(|(kind, count)| {
-            format!("{} {}", words::count(*count), words::printable(kind).to_uppercase())
-        })
-        .collect();
+    let mut kinds: Vec<(&String, &u64)> =
+        report.requests.iter().filter(|(_, count)| **count > 0).collect();
+    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let shown = |(kind, count): (&String, &u64)| {
+        let kind = words::printable(kind).replace('_', " ").to_uppercase();
+        format!("{} {kind}", words::count(*count))
+    };
+    let mut parts: Vec<String> = kinds.into_iter().map(shown).collect();
     if report.write.retries > 0 {
-        kinds.push(format!("{} of them repeated", words::count(report.write.retries)));
+        parts.push(format!("{} of them repeated", words::count(report.write.retries)));
     }
-    (!kinds.is_empty()).then(|| kinds.join(", "))
+    (!parts.is_empty()).then(|| parts.join(", "))
 }

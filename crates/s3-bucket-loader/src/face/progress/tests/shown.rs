@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use console::measure_text_width;
-use indicatif::InMemoryTerm;
+use indicatif::{InMemoryTerm, TermLike as _};
 use proptest::prelude::*;
 use s3bl_core::master::Phase;
 use s3bl_core::unit::ByteCount;
@@ -104,6 +104,20 @@ fn the_block_is_redrawn_in_place_and_leaves_no_trace() {
     assert_eq!(twice.lines().count(), once);
     assert!(twice.contains("100,000 entries"), "{twice}");
     assert_eq!(terminal.contents(), "");
+}
+
+#[test]
+fn what_is_said_meanwhile_stays_above_the_block() {
+    let terminal = InMemoryTerm::new(20, 80);
+    let screen = Screen::on(terminal.clone());
+    let writing = sight(writing(), Limiter::Cpu);
+    screen.show(&writing);
+    let block = terminal.contents();
+    screen.above(|| terminal.write_line("stopping: files in flight are finished")).unwrap();
+    let both = terminal.contents();
+    drop(screen);
+    assert_eq!(both, format!("stopping: files in flight are finished\n{block}"));
+    assert_eq!(terminal.contents(), "stopping: files in flight are finished");
 }
 
 #[test]
