@@ -55,9 +55,9 @@ pub fn judge_head(
     head: &HeadFacts<'_>,
     expected_metadata: Option<&[(&'static str, String)]>,
 ) -> ValidateOutcome {
-    match judge_listed(written, head.size, head.etag, Evidence::List) {
-        ValidateOutcome::Validated(_) => {}
-        verdict => return verdict,
+    let verdict = judge_listed(written, head.size, head.etag, Evidence::List);
+    if !matches!(verdict, ValidateOutcome::Validated(_)) {
+        return verdict;
     }
     if let (Some(expected), Some(found)) = (written.crc64nvme, head.crc64nvme)
         && expected != found

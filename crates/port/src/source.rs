@@ -23,8 +23,11 @@ pub trait Source: Send + Sync {
     ///
     /// The bytes are those of one version of the file: its facts before and after are equal and nothing follows
     /// the last byte. `Ok(None)` if the file does not leave at least one byte of `buffer` free; open it instead.
-    fn read_whole(&self, path: &RelPath, buffer: &mut [u8])
-    -> Result<Option<PosixFacts>, SourceError>;
+    fn read_whole(
+        &self,
+        path: &RelPath,
+        buffer: &mut [u8],
+    ) -> Result<Option<PosixFacts>, SourceError>;
 
     /// Opens a regular file for reading in pieces.
     fn open(&self, path: &RelPath) -> Result<Box<dyn SourceFile>, SourceError>;
@@ -96,4 +99,3 @@ impl SourceError {
         Failure::new(self.class, format!("{}: {}", self.action, self.source), attempts)
     }
 }
-

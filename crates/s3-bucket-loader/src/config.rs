@@ -17,7 +17,7 @@ use crate::failure::CommandFailure;
 const TABLE_KEYS: [(&str, &str); 1] = [("toc.entries_per_message", "entries-per-message")];
 
 /// Puts the values of the configuration file, if one is named, into the command line.
-pub fn with_file(arguments: Vec<OsString>) -> Result<Vec<OsString>, CommandFailure> {
+pub(crate) fn with_file(arguments: Vec<OsString>) -> Result<Vec<OsString>, CommandFailure> {
     let Some(path) = named_file(&arguments) else {
         return Ok(arguments);
     };
@@ -83,17 +83,14 @@ fn flatten(path: &Path, text: &str) -> Result<BTreeMap<String, toml::Value>, Com
         .map_err(CommandFailure::usage)?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
-        match value {
-            toml::Value::Table(inner) => {
-                for (inner_key, value) in inner {
-                    let full = format!("{key}.{inner_key}");
-                    let flag = TABLE_KEYS.iter().find(|(known, _)| *known == full);
-                    values.insert(flag.map_or(full, |(_, flag)| (*flag).to_owned()), value);
-                }
-            }
-            value => {
-                values.insert(key.replace('_', "-"), value);
-            }
+        let toml::Value::Table(inner) = value else {
+            values.insert(key.replace('_', "-"), value);
+            continue;
+        };
+        for (inner_key, value) in inner {
+            let full = format!("{key}.{inner_key}");
+            let flag = TABLE_KEYS.iter().find(|(known, _)| *known == full);
+            values.insert(flag.map_or(full, |(_, flag)| (*flag).to_owned()), value);
         }
     }
     Ok(values)
@@ -131,25 +128,26 @@ fn is_given(argument: &Arg, typed: &[OsString]) -> bool {
 fn inject(merged: &mut Vec<OsString>, argument: &Arg, value: &toml::Value) -> anyhow::Result<()> {
     let long = argument.get_long().unwrap_or_default();
     if matches!(argument.get_action(), ArgAction::SetTrue) {
-        match value {
-            toml::Value::Boolean(true) => merged.push(format!("--{long}").into()),
-            toml::Value::Boolean(false) => {}
-            other => {
-                return Err(anyhow!("`{long}` is {}, but must be true or false", other.type_str()));
-            }
+        let is_set = value.as_bool().ok_or_else(|| {
+            anyhow!("`{long}` is {}, but must be true or false", value.type_str())
+        })?;
+        if is_set {
+            merged.push(format!("--{long}").into());
         }
         return Ok(());
     }
-    let values = match value {
-        toml::Value::Array(values) => values.as_slice(),
-        value => std::slice::from_ref(value),
-    };
+    let values = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     for value in values {
         let text = match value {
             toml::Value::String(text) => text.clone(),
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Datetime(moment) => moment.to_string(),
-            other => return Err(anyhow!("`{long}` is {}, which no flag is", other.type_str())),
+            toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Array(_)
+            | toml::Value::Table(_) => {
+                return Err(anyhow!("`{long}` is {}, which no flag is", value.type_str()));
+            }
         };
         merged.push(format!("--{long}={text}").into());
     }

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 
 /// Why a command ends without a result.
 #[derive(Debug)]
-pub struct CommandFailure {
+pub(crate) struct CommandFailure {
     /// The exit code.
     pub exit: Exit,
     /// What was attempted and what went wrong.
@@ -17,18 +17,18 @@ pub struct CommandFailure {
 
 impl CommandFailure {
     /// The user asked for something that cannot be.
-    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Usage, error: error.into(), advice: None }
     }
 
     /// The world does not allow it.
-    pub fn could_not_run(error: impl Into<anyhow::Error>) -> Self {
+    pub(crate) fn could_not_run(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::CouldNotRun, error: error.into(), advice: None }
     }
 
     /// Adds what to do next.
     #[must_use]
-    pub fn advise(self, advice: impl Into<String>) -> Self {
+    pub(crate) fn advise(self, advice: impl Into<String>) -> Self {
         Self { advice: Some(advice.into()), ..self }
     }
 }

@@ -13,11 +13,11 @@ use crate::failure::CommandFailure;
 
 /// The folder of runs.
 #[derive(Debug, Clone)]
-pub struct Home(PathBuf);
+pub(crate) struct Home(PathBuf);
 
 impl Home {
     /// Takes the folder that the user named, else the one that the system has for the state of programs.
-    pub fn find(named: Option<&Path>) -> Result<Self, CommandFailure> {
+    pub(crate) fn find(named: Option<&Path>) -> Result<Self, CommandFailure> {
         if let Some(path) = named {
             return Ok(Self(std::path::absolute(path).context("the --home folder has no path")?));
         }
@@ -32,17 +32,17 @@ impl Home {
     }
 
     /// The folder itself.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// The folder of one run.
-    pub fn run_folder(&self, run: &RunId) -> PathBuf {
+    pub(crate) fn run_folder(&self, run: &RunId) -> PathBuf {
         self.0.join("runs").join(run.as_str())
     }
 
     /// Makes the folder and the ledger of a new run.
-    pub fn create(&self, header: &RunHeader) -> Result<SqliteLedger, CommandFailure> {
+    pub(crate) fn create(&self, header: &RunHeader) -> Result<SqliteLedger, CommandFailure> {
         let folder = self.run_folder(&header.run);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("make the run's folder `{}`", folder.display()))
@@ -53,19 +53,19 @@ impl Home {
     }
 
     /// Opens the ledger of a run to go on with it.
-    pub fn open(&self, run: &RunId) -> Result<SqliteLedger, CommandFailure> {
+    pub(crate) fn open(&self, run: &RunId) -> Result<SqliteLedger, CommandFailure> {
         SqliteLedger::open(self.run_folder(run).join("run.db"))
             .map_err(|error| self.explain(run, error))
     }
 
     /// Opens the ledger of a run to look at it.
-    pub fn look(&self, run: &RunId) -> Result<SqliteLedger, CommandFailure> {
+    pub(crate) fn look(&self, run: &RunId) -> Result<SqliteLedger, CommandFailure> {
         let path = self.run_folder(run).join("run.db");
         SqliteLedger::open_read_only(path).map_err(|error| self.explain(run, error))
     }
 
     /// Takes a run's name as typed: `latest` is the newest.
-    pub fn name(&self, typed: &str) -> Result<RunId, CommandFailure> {
+    pub(crate) fn name(&self, typed: &str) -> Result<RunId, CommandFailure> {
         if typed == "latest" {
             let newest = self.runs()?.into_iter().next_back();
             return newest.ok_or_else(|| {
@@ -76,7 +76,7 @@ impl Home {
     }
 
     /// Names all runs, oldest first: run names start with their moment.
-    pub fn runs(&self) -> Result<Vec<RunId>, CommandFailure> {
+    pub(crate) fn runs(&self) -> Result<Vec<RunId>, CommandFailure> {
         let folder = self.0.join("runs");
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -98,7 +98,7 @@ impl Home {
     }
 
     /// Whether a process works on a run.
-    pub fn is_in_use(&self, run: &RunId) -> std::io::Result<bool> {
+    pub(crate) fn is_in_use(&self, run: &RunId) -> std::io::Result<bool> {
         let lock = match std::fs::File::open(self.run_folder(run).join("run.lock")) {
             Ok(lock) => lock,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
@@ -129,13 +129,13 @@ impl Home {
 }
 
 /// A ledger that cannot be used.
-pub fn ledger_failure(error: LedgerError) -> CommandFailure {
+pub(crate) fn ledger_failure(error: LedgerError) -> CommandFailure {
     CommandFailure { exit: Exit::CouldNotRun, error: error.into(), advice: None }
 }
 
 /// Makes the name of a new run: its moment to the millisecond, so that names sort as runs began, and two characters of
 /// chance.
-pub fn new_run() -> RunId {
+pub(crate) fn new_run() -> RunId {
     let moment = jiff::Timestamp::now();
     let now = moment.strftime("%Y%m%d-%H%M%S");
     let milliseconds = moment.subsec_millisecond();

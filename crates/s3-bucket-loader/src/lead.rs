@@ -35,7 +35,7 @@ const SUMMARY_EVERY: Duration = Duration::from_millis(200);
 
 /// How a run is led.
 #[derive(Debug, Clone)]
-pub struct LeadSettings {
+pub(crate) struct LeadSettings {
     /// Workers in this process, at least 1.
     pub workers: u32,
     /// How progress is shown.
@@ -45,7 +45,7 @@ pub struct LeadSettings {
 }
 
 /// A run that was led to some end.
-pub struct Led {
+pub(crate) struct Led {
     /// What became of it.
     pub report: Report,
     /// Why it could not begin or go on, if so.
@@ -55,7 +55,7 @@ pub struct Led {
 }
 
 /// Leads a run to its end, and writes its reports.
-pub async fn lead(
+pub(crate) async fn lead(
     ledger: Box<dyn Ledger>,
     prepared: Prepared,
     settings: LeadSettings,
@@ -71,7 +71,7 @@ pub async fn lead(
 }
 
 /// Aborts uploads that an earlier process left behind: nobody else will.
-pub async fn abort_uploads(
+pub(crate) async fn abort_uploads(
     mut ledger: Box<dyn Ledger>,
     header: &RunHeader,
     prepared: &Prepared,

@@ -14,19 +14,23 @@ use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use crate::args::LogFormat;
 
+/// The protocol of the server within this program logs each refusal, an ordinary 404 too, as an error.
+const EMBEDDED_SERVER_OFF: &str = "s3s=off";
+
 /// The file that a log goes to, once the run has a folder.
 #[derive(Debug, Clone, Default)]
-pub struct RunLog(Arc<Mutex<Option<File>>>);
+pub(crate) struct RunLog(Arc<Mutex<Option<File>>>);
 
 impl RunLog {
     /// Starts the log. `S3BL_LOG` sets what goes to stderr (`debug`, `s3bl_roles=debug`, ...; default warnings).
-    pub fn start(format: LogFormat, is_quiet: bool) -> Self {
+    pub(crate) fn start(format: LogFormat, is_quiet: bool) -> Self {
         let log = Self::default();
         let default = if is_quiet { LevelFilter::ERROR } else { LevelFilter::WARN };
         let filter = EnvFilter::builder()
             .with_default_directive(default.into())
             .with_env_var("S3BL_LOG")
-            .from_env_lossy();
+            .from_env_lossy()
+            .add_directive(EMBEDDED_SERVER_OFF.parse().expect("the directive is well formed"));
         let stderr: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match format {
             LogFormat::Json => {
                 Box::new(fmt::layer().json().with_writer(io::stderr).with_filter(filter))
@@ -40,14 +44,17 @@ impl RunLog {
                     .with_filter(filter),
             ),
         };
-        let file = fmt::layer().json().with_writer(log.clone()).with_filter(LevelFilter::INFO);
+        let file = fmt::layer()
+            .json()
+            .with_writer(log.clone())
+            .with_filter(EnvFilter::new(format!("info,{EMBEDDED_SERVER_OFF}")));
         // A second start within one process (tests) keeps the first subscriber.
         let _ = tracing_subscriber::registry().with(stderr).with(file).try_init();
         log
     }
 
     /// Sends the log to `log.ndjson` in a run's folder from now on.
-    pub fn open(&self, folder: &Path) -> io::Result<()> {
+    pub(crate) fn open(&self, folder: &Path) -> io::Result<()> {
         let file = File::options().create(true).append(true).open(folder.join("log.ndjson"))?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())

@@ -19,7 +19,7 @@ use crate::args::{
 use crate::failure::CommandFailure;
 
 /// What `load` and `plan` are asked to do.
-pub fn of_load(args: &LoadArgs) -> Result<RunSettings, CommandFailure> {
+pub(crate) fn of_load(args: &LoadArgs) -> Result<RunSettings, CommandFailure> {
     let transfer = &args.transfer;
     checked(RunSettings {
         mode: Mode::Load,
@@ -49,7 +49,7 @@ pub fn of_load(args: &LoadArgs) -> Result<RunSettings, CommandFailure> {
 }
 
 /// What `validate` is asked to do.
-pub fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFailure> {
+pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFailure> {
     let validate = evidence(args.validate).ok_or_else(|| {
         CommandFailure::usage(anyhow!("`validate --validate none` would check nothing"))
     })?;
@@ -137,7 +137,7 @@ fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandF
 }
 
 /// Reads a destination that is only looked at.
-pub fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+pub(crate) fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
     destination(typed, bucket)
 }
 
@@ -173,7 +173,7 @@ fn stop(args: &StopArgs) -> StopSettings {
 }
 
 /// The directory of a source.
-pub fn directory(source: &SourceLocation) -> &Path {
+pub(crate) fn directory(source: &SourceLocation) -> &Path {
     match source {
         SourceLocation::Directory(bytes) => Path::new(OsStr::from_bytes(bytes)),
     }

@@ -11,7 +11,10 @@ use crate::failure::CommandFailure;
 use crate::talk;
 
 /// Forwards signals to a run until the returned set is dropped.
-pub fn forward(interrupts: mpsc::Sender<()>, run: RunId) -> Result<JoinSet<()>, CommandFailure> {
+pub(crate) fn forward(
+    interrupts: mpsc::Sender<()>,
+    run: RunId,
+) -> Result<JoinSet<()>, CommandFailure> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut task = JoinSet::new();

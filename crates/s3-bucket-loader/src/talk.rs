@@ -3,13 +3,13 @@
 use std::io::Write as _;
 
 /// Says something to the person in front of the terminal.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // Whoever closed stderr does not listen; the run goes on.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Gives the result. A reader that went away (`| head`) is no error.
-pub fn give(text: &str) {
+pub(crate) fn give(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();

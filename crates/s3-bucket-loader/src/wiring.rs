@@ -22,20 +22,18 @@ use crate::failure::CommandFailure;
 use crate::settings::directory;
 
 /// The doors of a run, open and checked.
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// Where the files are.
     pub source: Arc<dyn Source>,
     /// Where the objects go.
     pub open_store: Arc<dyn OpenStore>,
     /// What the service checks.
     pub checks: Checks,
-    /// The bucket.
-    pub bucket: Bucket,
 }
 
 /// Fixed access keys, for the server within this program.
 #[derive(Debug, Clone)]
-pub struct FixedKeys {
+pub(crate) struct FixedKeys {
     /// Name of the key.
     pub access_key: String,
     /// The key.
@@ -43,7 +41,7 @@ pub struct FixedKeys {
 }
 
 /// Opens source and bucket, and tries what the service checks.
-pub async fn prepare(
+pub(crate) async fn prepare(
     settings: &RunSettings,
     keys: Option<&FixedKeys>,
 ) -> Result<Prepared, CommandFailure> {
@@ -56,12 +54,12 @@ pub async fn prepare(
     };
     let metadata = settings.transfer.metadata;
     let style = Arc::new(ObjectStyle { metadata, attributes, checks });
-    let open_store = Arc::new(OpenBucket { bucket: bucket.clone(), style });
-    Ok(Prepared { source, open_store, checks, bucket })
+    let open_store = Arc::new(OpenBucket { bucket, style });
+    Ok(Prepared { source, open_store, checks })
 }
 
 /// Opens the source of a run.
-pub fn open_source(settings: &RunSettings) -> Result<Arc<dyn Source>, CommandFailure> {
+pub(crate) fn open_source(settings: &RunSettings) -> Result<Arc<dyn Source>, CommandFailure> {
     let root = directory(&settings.source);
     let source = DirectorySource::open(root, settings.select.symlinks)
         .with_context(|| format!("open the source `{}`", root.display()))?;
@@ -69,7 +67,7 @@ pub fn open_source(settings: &RunSettings) -> Result<Arc<dyn Source>, CommandFai
 }
 
 /// Finds the bucket, and says what to do if that fails.
-pub async fn open_bucket(
+pub(crate) async fn open_bucket(
     destination: &Destination,
     keys: Option<&FixedKeys>,
 ) -> Result<Bucket, CommandFailure> {
@@ -101,7 +99,7 @@ fn explain(error: ConnectError, destination: &Destination) -> CommandFailure {
 }
 
 /// What to do about an error that every request would meet.
-pub fn advice_for(kind: &ErrorKind) -> &'static str {
+pub(crate) fn advice_for(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Credentials | ErrorKind::CredentialsUnavailable => {
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a --profile; `aws configure list` shows what is found"
@@ -118,7 +116,24 @@ pub fn advice_for(kind: &ErrorKind) -> &'static str {
         ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted => {
             "check --endpoint-url and the network; `s3-bucket-loader doctor` looks closer"
         }
-        _ => "see what the service said above; `s3-bucket-loader doctor` looks closer",
+        ErrorKind::Throttled
+        | ErrorKind::ServerFault
+        | ErrorKind::NoSuchBucket
+        | ErrorKind::NoSuchKey
+        | ErrorKind::NoSuchUpload
+        | ErrorKind::InvalidPart
+        | ErrorKind::ChecksumRefused
+        | ErrorKind::PreconditionFailed
+        | ErrorKind::Conflict
+        | ErrorKind::WrongRegion { .. }
+        | ErrorKind::InvalidRequest
+        | ErrorKind::Unsupported
+        | ErrorKind::EntityTooSmall
+        | ErrorKind::EntityTooLarge
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::Malformed => {
+            "see what the service said above; `s3-bucket-loader doctor` looks closer"
+        }
     }
 }
 
@@ -154,13 +169,13 @@ impl OpenStore for OpenBucket {
 }
 
 /// Begins the search for the right number of requests in flight.
-pub fn pace(settings: &RunSettings, lanes: u32) -> Arc<Pace> {
+pub(crate) fn pace(settings: &RunSettings, lanes: u32) -> Arc<Pace> {
     let throttle =
         ThrottleSettings { fixed: settings.transfer.concurrency, ..ThrottleSettings::default() };
     Pace::new(throttle, settings.transfer.bandwidth, lanes)
 }
 
 /// A pacer for a few requests outside of a run.
-pub fn lone_pacer(settings: &RunSettings) -> Arc<dyn Pacer> {
+pub(crate) fn lone_pacer(settings: &RunSettings) -> Arc<dyn Pacer> {
     pace(settings, 1).lane()
 }

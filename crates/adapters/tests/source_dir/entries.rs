@@ -240,6 +240,18 @@ fn a_sink_that_breaks_off_ends_the_walk() {
     assert!(totals.seen < 20, "{totals:?}");
 }
 
+#[test]
+fn a_sink_that_panics_lets_no_thread_wait_for_ever() {
+    let place = Place::new();
+    (0..200).for_each(|number| place.file(&format!("d{}/f{number}", number % 10), b""));
+    let source = place.open(SymlinkPolicy::Store);
+    let mut plan = plan(1);
+    plan.threads = 4;
+    let walk = || s3bl_port::source::Source::crawl(&source, &plan, &Panicking);
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(walk)).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"no room"));
+}
+
 #[derive(Default)]
 struct Hungry {
     counts: std::sync::Mutex<Vec<u32>>,
@@ -265,6 +277,21 @@ struct Refusing;
 impl s3bl_port::source::CrawlSink for Refusing {
     fn batch(&self, _planned: s3bl_core::ledger::Planned) -> std::ops::ControlFlow<()> {
         std::ops::ControlFlow::Break(())
+    }
+    fn finding(&self, finding: s3bl_core::ledger::Finding) -> std::ops::ControlFlow<()> {
+        panic!("{finding:?}")
+    }
+    fn progress(&self, _met: &s3bl_core::toc::WalkTotals) {}
+    fn is_hungry(&self) -> bool {
+        false
+    }
+}
+
+struct Panicking;
+
+impl s3bl_port::source::CrawlSink for Panicking {
+    fn batch(&self, _planned: s3bl_core::ledger::Planned) -> std::ops::ControlFlow<()> {
+        panic!("no room")
     }
     fn finding(&self, finding: s3bl_core::ledger::Finding) -> std::ops::ControlFlow<()> {
         panic!("{finding:?}")

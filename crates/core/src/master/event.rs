@@ -56,7 +56,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Make this the current run document.
-    Publish(RunDocument),
+    Publish(Box<RunDocument>),
     /// Begin to list the source.
     StartCrawl,
     /// Stop listing the source.
@@ -66,7 +66,7 @@ pub enum Effect {
         /// The record's number, for [`Event::Durable`].
         number: u64,
         /// The record.
-        record: Record,
+        record: Box<Record>,
     },
     /// Put a batch on the queue.
     Send {

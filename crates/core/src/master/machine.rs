@@ -473,7 +473,7 @@ impl Master {
     pub(super) fn publish(&mut self, now: Timestamp) {
         self.revision += 1;
         self.published = now;
-        self.effects.push_back(Effect::Publish(RunDocument {
+        self.effects.push_back(Effect::Publish(Box::new(RunDocument {
             run: self.run.clone(),
             epoch: self.epoch,
             revision: self.revision,
@@ -481,12 +481,13 @@ impl Master {
             is_draining: self.stop.is_some(),
             settings: self.run_settings.clone(),
             summary_every: self.settings.summary_every,
-        }));
+        })));
     }
 
     pub(super) fn append(&mut self, record: Record, then: OnceDurable) {
         self.appended += 1;
         self.pending.push_back((self.appended, then));
+        let record = Box::new(record);
         self.effects.push_back(Effect::Append { number: self.appended, record });
     }
 

@@ -325,7 +325,7 @@ impl Driver {
         while let Some(effect) = self.machine.poll_effect() {
             match effect {
                 Effect::Publish(document) => {
-                    if let Err(error) = self.control.publish(encode(&document)).await {
+                    if let Err(error) = self.control.publish(encode(document.as_ref())).await {
                         tracing::warn!(%error, "the run document cannot be published; it is said again");
                     }
                 }

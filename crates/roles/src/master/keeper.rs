@@ -32,7 +32,7 @@ pub(super) struct Rested {
 
 #[derive(Debug)]
 enum Command {
-    Append { number: u64, record: Record },
+    Append { number: u64, record: Box<Record> },
     Load { pass: Pass, task: TaskId, reply: oneshot::Sender<Result<Rested, LedgerError>> },
 }
 
@@ -50,7 +50,7 @@ impl Keeper {
         Ok(Self { commands, durable, thread })
     }
 
-    pub(super) async fn append(&self, number: u64, record: Record) -> Result<(), Gone> {
+    pub(super) async fn append(&self, number: u64, record: Box<Record>) -> Result<(), Gone> {
         self.commands.send(Command::Append { number, record }).await.map_err(|_| Gone)
     }
 
@@ -94,7 +94,7 @@ fn keep(
         while let Some(command) = next.take() {
             match command {
                 Command::Append { number, record } => {
-                    records.push(record);
+                    records.push(*record);
                     last_number = Some(number);
                 }
                 Command::Load { pass, task, reply } => {

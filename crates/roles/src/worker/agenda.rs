@@ -94,7 +94,10 @@ impl Agenda {
             };
             return Some(Job::Part { upload: Arc::clone(upload), number });
         }
-        while may_take_entries {
+        if !may_take_entries {
+            return None;
+        }
+        loop {
             let (batch, next) = items.batches.front_mut()?;
             let left = batch.entries.len() - *next;
             if batch.is_abandoned() || left == 0 {
@@ -109,7 +112,6 @@ impl Agenda {
             self.backlog.fetch_sub(count as u64, Ordering::Relaxed);
             return Some(Job::Entries { batch: Arc::clone(batch), range });
         }
-        None
     }
 
     fn items(&self) -> MutexGuard<'_, Items> {

@@ -21,7 +21,7 @@ const PREFIX: &str = "sample";
 const SHOWN: usize = 3;
 
 /// `demo [DIR]`.
-pub async fn demo(stage: &Stage, args: &DemoArgs) -> Result<Exit, CommandFailure> {
+pub(crate) async fn demo(stage: &Stage, args: &DemoArgs) -> Result<Exit, CommandFailure> {
     let scratch = tempfile::tempdir().context("make a folder for the demonstration")?;
     let source = match &args.source {
         Some(named) => PathBuf::from(named),

@@ -11,7 +11,7 @@ use crate::failure::CommandFailure;
 use crate::talk;
 
 /// `completions SHELL`.
-pub fn completions(args: &CompletionsArgs) -> Exit {
+pub(crate) fn completions(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "s3-bucket-loader", &mut script);
     talk::give(&String::from_utf8_lossy(&script));
@@ -19,7 +19,7 @@ pub fn completions(args: &CompletionsArgs) -> Exit {
 }
 
 /// `man`.
-pub fn man() -> Result<Exit, CommandFailure> {
+pub(crate) fn man() -> Result<Exit, CommandFailure> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page).context("make the manual page")?;
     talk::give(&String::from_utf8_lossy(&page));
@@ -27,7 +27,7 @@ pub fn man() -> Result<Exit, CommandFailure> {
 }
 
 /// `generate-docs DIR`.
-pub fn generate(args: &GenerateDocsArgs) -> Result<Exit, CommandFailure> {
+pub(crate) fn generate(args: &GenerateDocsArgs) -> Result<Exit, CommandFailure> {
     let write = |name: &str, text: String| {
         let path = args.folder.join(name);
         let text: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();

@@ -25,7 +25,7 @@ struct Finding {
 }
 
 /// `doctor DEST`.
-pub async fn doctor(stage: &Stage, args: &DoctorArgs) -> Result<Exit, CommandFailure> {
+pub(crate) async fn doctor(stage: &Stage, args: &DoctorArgs) -> Result<Exit, CommandFailure> {
     let destination = settings::of_doctor(&args.destination, &args.bucket)?;
     let mut findings = Vec::new();
     if let Some(source) = &args.source {
@@ -136,9 +136,10 @@ fn judge(check: &'static str, right: &str, result: Result<(), s3bl_s3::Error>) -
     match result {
         Ok(()) => good(check, format!("{right}: allowed")),
         Err(error) => {
-            let advice = match error.kind {
-                ErrorKind::AccessDenied => format!("allow {right}"),
-                _ => advice_for(&error.kind).to_owned(),
+            let advice = if error.kind == ErrorKind::AccessDenied {
+                format!("allow {right}")
+            } else {
+                advice_for(&error.kind).to_owned()
             };
             Finding { check, is_good: false, what: error.to_string(), advice: Some(advice) }
         }

@@ -17,21 +17,21 @@ use crate::wiring::{FixedKeys, Prepared, prepare};
 use crate::{face, home, talk};
 
 /// `load SRC DEST`.
-pub async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
+pub(crate) async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
     let settings = settings::of_load(args)?;
     let led = begin(stage, settings, args.transfer.workers, None).await?;
     Ok(show(stage, &led))
 }
 
 /// `validate SRC DEST`.
-pub async fn validate(stage: &Stage, args: &ValidateArgs) -> Result<Exit, CommandFailure> {
+pub(crate) async fn validate(stage: &Stage, args: &ValidateArgs) -> Result<Exit, CommandFailure> {
     let settings = settings::of_validate(args)?;
     let led = begin(stage, settings, 1, None).await?;
     Ok(show(stage, &led))
 }
 
 /// Begins a new run and leads it to its end.
-pub async fn begin(
+pub(crate) async fn begin(
     stage: &Stage,
     settings: RunSettings,
     workers: u32,
@@ -58,7 +58,7 @@ pub async fn begin(
 }
 
 /// Leads a run whose ledger is open.
-pub async fn lead_run(
+pub(crate) async fn lead_run(
     stage: &Stage,
     ledger: Box<dyn s3bl_port::ledger::Ledger>,
     header: &RunHeader,
@@ -116,7 +116,7 @@ fn warn_of_weak_checks(stage: &Stage, settings: &RunSettings, prepared: &Prepare
 }
 
 /// Gives the result of a run, and the exit code.
-pub fn show(stage: &Stage, led: &Led) -> Exit {
+pub(crate) fn show(stage: &Stage, led: &Led) -> Exit {
     if let Some(trouble) = &led.trouble {
         let run = &led.report.run;
         let error = anyhow::anyhow!("the run {run} could not go on: {trouble}");
@@ -130,7 +130,7 @@ pub fn show(stage: &Stage, led: &Led) -> Exit {
 }
 
 /// Prints the report in the form that was asked for.
-pub fn give_report(stage: &Stage, led: &Led) {
+pub(crate) fn give_report(stage: &Stage, led: &Led) {
     if stage.talk.json {
         talk::give(&face::report::json(&led.report));
     } else if !stage.talk.quiet {
@@ -140,7 +140,7 @@ pub fn give_report(stage: &Stage, led: &Led) {
 }
 
 /// The exit code as the program's own type.
-pub fn exit_of(code: u8) -> Exit {
+pub(crate) fn exit_of(code: u8) -> Exit {
     Exit::TABLE
         .into_iter()
         .map(|(exit, _, _)| exit)

@@ -16,7 +16,7 @@ use crate::home::Home;
 use crate::log::RunLog;
 
 /// What every command has at hand.
-pub struct Stage {
+pub(crate) struct Stage {
     /// How to talk.
     pub talk: crate::args::TalkArgs,
     /// The folder of runs.
@@ -26,7 +26,7 @@ pub struct Stage {
 }
 
 /// Does what was asked for.
-pub fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
+pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
     let log = RunLog::start(cli.talk.log_format, cli.talk.quiet);
     let home = Home::find(cli.talk.home.as_deref())?;
     let stage = Stage { talk: cli.talk, home, log };

@@ -55,7 +55,7 @@ struct Sink<'a> {
 }
 
 /// `plan SRC DEST`, and `load --dry-run`.
-pub async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
+pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
     let settings = settings::of_load(args)?;
     let source = open_source(&settings)?;
     open_bucket(&settings.destination, None).await?;

@@ -13,7 +13,7 @@ use crate::lead::Led;
 use crate::{face, talk};
 
 /// `report RUN`.
-pub fn report(stage: &Stage, args: &ReportArgs) -> Result<Exit, CommandFailure> {
+pub(crate) fn report(stage: &Stage, args: &ReportArgs) -> Result<Exit, CommandFailure> {
     let run = stage.home.name(&args.run)?;
     let ledger = stage.home.look(&run)?;
     let led = report_of(&ledger)?;
@@ -31,7 +31,7 @@ pub fn report(stage: &Stage, args: &ReportArgs) -> Result<Exit, CommandFailure> 
 }
 
 /// Says what became of a run that no process leads.
-pub fn report_of(ledger: &dyn Ledger) -> Result<Led, CommandFailure> {
+pub(crate) fn report_of(ledger: &dyn Ledger) -> Result<Led, CommandFailure> {
     let header = ledger.header().map_err(ledger_failure)?;
     let sums = ledger.recover().map_err(ledger_failure)?;
     let phases = ledger.phases().map_err(ledger_failure)?;

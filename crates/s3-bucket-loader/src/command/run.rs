@@ -16,7 +16,7 @@ use crate::talk;
 use crate::wiring::prepare;
 
 /// `resume RUN`.
-pub async fn resume(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {
+pub(crate) async fn resume(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {
     let run = stage.home.name(&args.run)?;
     let ledger = stage.home.open(&run)?;
     let sums = ledger.recover().map_err(ledger_failure)?;
@@ -36,7 +36,7 @@ pub async fn resume(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailur
 }
 
 /// `retry RUN`.
-pub async fn retry(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {
+pub(crate) async fn retry(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {
     let run = stage.home.name(&args.run)?;
     let mut ledger = stage.home.open(&run)?;
     let count = ledger.reopen_failed().map_err(ledger_failure)?;

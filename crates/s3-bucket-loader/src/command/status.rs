@@ -35,7 +35,7 @@ struct Standing {
 }
 
 /// `status [RUN]`.
-pub fn status(stage: &Stage, args: &StatusArgs) -> Result<Exit, CommandFailure> {
+pub(crate) fn status(stage: &Stage, args: &StatusArgs) -> Result<Exit, CommandFailure> {
     let runs = match &args.run {
         Some(typed) => vec![stage.home.name(typed)?],
         None => stage.home.runs()?,

@@ -1,14 +1,18 @@
 //! From a bucket's name to a client: region, endpoint, credentials, and whether the bucket is there.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::service_config::ServiceConfigKey;
+use s3bl_core::retry::RetryClass;
 use s3bl_s3::{
     Client, Config, ConfigError, Credentials, Endpoint, EndpointError, Error, ErrorKind, HeadBucket,
 };
+
+use super::classify::meaning;
 
 /// What the user said of the service.
 #[derive(Clone, Default)]
@@ -149,34 +153,28 @@ enum Located {
 
 /// Attempts at the first question: a service that is starting up gets a moment.
 const ASK_ATTEMPTS: u32 = 4;
+/// Pause after the first, longer after each.
+const ASK_PAUSE: Duration = Duration::from_millis(250);
 
 async fn ask(bucket: &Bucket) -> Result<(), Located> {
     let mut attempt = 1;
     loop {
-        let error = match bucket.client.head_bucket(&HeadBucket { bucket: &bucket.name }).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = bucket.client.head_bucket(&HeadBucket { bucket: &bucket.name }).await
+        else {
+            return Ok(());
         };
-        match &error.kind {
-            ErrorKind::WrongRegion { region: Some(region) } => {
-                return Err(Located::Elsewhere(region.clone()));
-            }
-            // Whoever may write and not list is told 403 here; the probe will show what is allowed.
-            ErrorKind::AccessDenied => return Ok(()),
-            ErrorKind::ServerFault
-            | ErrorKind::Throttled
-            | ErrorKind::Timeout
-            | ErrorKind::Connect
-            | ErrorKind::Interrupted
-            | ErrorKind::ClockSkewed
-            | ErrorKind::CredentialsExpired
-                if attempt < ASK_ATTEMPTS =>
-            {
-                tokio::time::sleep(std::time::Duration::from_millis(250) * attempt).await;
-                attempt += 1;
-            }
-            _ => return Err(Located::Failed(error)),
+        if let ErrorKind::WrongRegion { region: Some(region) } = &error.kind {
+            return Err(Located::Elsewhere(region.clone()));
         }
+        // Whoever may write and not list is told 403 here; the probe will show what is allowed.
+        if error.kind == ErrorKind::AccessDenied {
+            return Ok(());
+        }
+        if attempt >= ASK_ATTEMPTS || meaning(&error.kind).retry == RetryClass::Never {
+            return Err(Located::Failed(error));
+        }
+        tokio::time::sleep(ASK_PAUSE * attempt).await;
+        attempt += 1;
     }
 }
 
