@@ -41,7 +41,7 @@ pub struct Snapshot {
     pub sent_bytes: ByteCount,
     /// Entries validated.
     pub validated: u64,
-    /// Entries that failed or were skipped, mismatched, missing or unknown.
+    /// Entries that failed, mismatched, are missing or unknown.
     pub failed: u64,
     /// Entries left out by policy.
     pub skipped: u64,

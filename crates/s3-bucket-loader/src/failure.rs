@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::exit::Exit;
+use crate::face::words::printable;
 
 /// Why a command ends without a result.
 #[derive(Debug)]
@@ -50,18 +51,4 @@ impl fmt::Display for CommandFailure {
         }
         Ok(())
     }
-}
-
-/// Escapes what could drive a terminal: names and servers' words end up in messages.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped: Box<dyn Iterator<Item = char>> = if character.is_control() {
-                Box::new(character.escape_default())
-            } else {
-                Box::new(std::iter::once(character))
-            };
-            escaped
-        })
-        .collect()
 }

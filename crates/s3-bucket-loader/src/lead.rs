@@ -63,7 +63,8 @@ pub(crate) async fn lead(
     let header = ledger.header().map_err(ledger_failure)?;
     let ledger = abort_uploads(ledger, &header, &prepared).await?;
     let view: Arc<RunView> = Arc::default();
-    let progress = Progress::start(Arc::clone(&view), settings.progress);
+    let bandwidth = header.settings.transfer.bandwidth;
+    let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
     let led = run_roles(ledger, &header, &prepared, &settings, &view).await;
     progress.finish().await;
     let outcome = led?;

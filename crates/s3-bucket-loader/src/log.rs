@@ -13,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use crate::args::LogFormat;
+use crate::face;
 
 /// The protocol of the server within this program logs each refusal, an ordinary 404 too, as an error.
 const EMBEDDED_SERVER_OFF: &str = "s3s=off";
@@ -32,12 +33,12 @@ impl RunLog {
             .from_env_lossy()
             .add_directive(EMBEDDED_SERVER_OFF.parse().expect("the directive is well formed"));
         let stderr: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match format {
-            LogFormat::Json => {
-                Box::new(fmt::layer().json().with_writer(io::stderr).with_filter(filter))
-            }
+            LogFormat::Json => Box::new(
+                fmt::layer().json().with_writer(face::progress::stderr).with_filter(filter),
+            ),
             LogFormat::Text => Box::new(
                 fmt::layer()
-                    .with_writer(io::stderr)
+                    .with_writer(face::progress::stderr)
                     .with_target(false)
                     .with_ansi(false)
                     .without_time()

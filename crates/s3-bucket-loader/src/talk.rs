@@ -2,10 +2,12 @@
 
 use std::io::Write as _;
 
+use crate::face;
+
 /// Says something to the person in front of the terminal.
 pub(crate) fn say(text: &str) {
     // Whoever closed stderr does not listen; the run goes on.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(face::progress::stderr(), "{text}");
 }
 
 /// Gives the result. A reader that went away (`| head`) is no error.

@@ -1,4 +1,7 @@
 //! The machine itself.
+//!
+//! Long because the state and every transition of one machine stand together: what may follow what is read here and
+//! nowhere else. What a result changes stands in `settle`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
