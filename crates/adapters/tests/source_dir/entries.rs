@@ -157,6 +157,17 @@ fn filters_count_what_they_keep_out() {
 }
 
 #[test]
+fn directories_that_are_left_out_are_walked_and_counted_as_excluded() {
+    let place = Place::new();
+    place.file("a/b/file", b"");
+    let mut plan = plan(1000);
+    plan.selection.leaves_out_directories = true;
+    let crawled = place.crawl(&plan);
+    assert_eq!(crawled.paths(), ["a/b/file"]);
+    assert_eq!((crawled.totals.seen, crawled.totals.excluded), (4, 3));
+}
+
+#[test]
 fn a_glob_that_is_none_is_an_error_of_the_crawl() {
     let place = Place::new();
     let mut plan = plan(1000);

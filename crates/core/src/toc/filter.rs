@@ -46,11 +46,12 @@ pub enum FilterError {
 ///
 /// # Rules
 ///
-/// - The root itself is always admitted.
+/// - The patterns are about what lies beneath the root; the root itself is always admitted.
 /// - Exclusion wins over inclusion, whatever their order. An excluded directory is not even looked into.
 /// - With inclusions, every directory that is not excluded is looked into, but gets an entry of its own only if it
 ///   matches, or lies beneath one that matches. `--include '*.jpg'` alone gives no directory markers.
 /// - Size and age are asked of regular files alone.
+/// - Where the selection leaves out directories, none has an entry, the root neither; all are looked into as before.
 #[derive(Debug, Clone)]
 pub struct Filter {
     include: Option<Globs>,
@@ -333,6 +334,17 @@ mod tests {
         for kind in [EntryKind::Directory, EntryKind::Symlink, EntryKind::Special] {
             assert!(filter.admits(b"a", kind, ByteCount(0), at(0)));
         }
+    }
+
+    #[test]
+    fn directories_that_are_left_out_are_looked_into() {
+        let selection = Selection { leaves_out_directories: true, ..Selection::default() };
+        let filter = Filter::new(&selection).unwrap();
+        for path in [&b""[..], b"a"] {
+            assert!(filter.admits_directory(path));
+            assert!(!admits(&filter, path, EntryKind::Directory));
+        }
+        assert!(admits_file(&filter, "a/b"));
     }
 
     #[test]

@@ -6,14 +6,13 @@ use rustix::io::Errno;
 use s3bl_core::toc::EntryKind;
 
 /// Names of one directory that are held at a time, about: a run ends with the buffer that reaches it. A directory
-/// with more is emitted run by run, each in order, so that the memory for it is bounded (2 MiB for names of 16 bytes).
+/// with more is emitted run by run, each in order, so that the memory for it is bounded: 2 MiB for names of 20 bytes.
 pub(super) const RUN_NAMES: usize = 64 * 1024;
 
 /// Bytes of names that are held at a time, for directories of very long names.
 const RUN_BYTES: usize = 8 * 1024 * 1024;
 
-/// Room for what the kernel tells of a directory in one call. Measured 2026-11, `examples/crawl_bench`, flat
-/// directory: 64 KiB is as fast as 256 KiB.
+/// Room for what the kernel tells of a directory in one call: some two thousand names, so that the calls do not count.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// What a name stands for, as far as the listing says.

@@ -3,8 +3,9 @@
 //! A file is opened once, examined, read to its end, and examined again. If size, times and inode are the same, and
 //! no byte followed the last one, then nobody wrote in between, as far as the file system's clock can tell.
 //!
-//! Five calls for a small file, 2 us of processor time on a local file system (`examples/read_bench`, 2026-11). The
-//! walk from the root to the file is a twentieth of it, so that holding parent directories open would not pay.
+//! Five calls for a small file, 3.8 us of processor time where everything is cached (`examples/read_bench`, empty
+//! files two directories deep on ext4, 2026-11). The walk from the root to the file is a twentieth of that, so holding
+//! parent directories open would not pay.
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{OFlags, StatxFlags};
