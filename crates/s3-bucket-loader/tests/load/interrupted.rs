@@ -1,0 +1,107 @@
+//! Loads that end before their end: killed, interrupted, refused; and what `resume` and `retry` make of them.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use s3bl_testkit::proxy::{Fault, Proxy, Reply, Rule};
+use s3bl_testkit::{Kind, Tool, Tree};
+
+use crate::stage::{Ended, Stage, many_files, sum};
+
+/// Stops a load for ever at its request number `after` of this kind, kills it there, and resumes it.
+#[track_caller]
+fn assert_survives_a_kill(method: &'static str, target: &'static str, after: u32, tree: &Tree) {
+    let stage = Stage::new(Kind::Seaweed, "killed");
+    let stall = Rule::once(Fault::Stall).method(method).target_contains(target).after(after);
+
+    let (before, _proxy) = stage.load_killed_at(tree, stall);
+    stage.run(["resume", "latest"]).expect(0);
+
+    assert_eq!(before["is_being_led"], true, "{before:#}");
+    stage.assert_arrived(tree);
+    assert_no_uploads(&stage);
+}
+
+fn assert_no_uploads(stage: &Stage) {
+    let arguments = ["s3api", "list-multipart-uploads", "--bucket", &stage.bucket];
+    let uploads = Tool::Aws.run(&stage.server, arguments).unwrap().text();
+    assert!(!uploads.contains("UploadId"), "{uploads}");
+}
+
+#[test]
+fn a_load_killed_at_its_first_object_is_resumed_to_the_same_bucket() {
+    assert_survives_a_kill("PUT", "/some/prefix/d", 0, &many_files(1200));
+}
+
+#[test]
+fn a_load_killed_early_is_resumed_to_the_same_bucket() {
+    assert_survives_a_kill("PUT", "/some/prefix/d", 150, &many_files(1200));
+}
+
+#[test]
+fn a_load_killed_in_the_middle_is_resumed_to_the_same_bucket() {
+    assert_survives_a_kill("PUT", "/some/prefix/d", 600, &many_files(1200));
+}
+
+#[test]
+fn a_load_killed_just_before_its_last_objects_is_resumed_to_the_same_bucket() {
+    assert_survives_a_kill("PUT", "/some/prefix/d", 1200, &many_files(1200));
+}
+
+#[test]
+fn a_load_killed_while_it_validates_is_resumed_to_the_same_bucket() {
+    assert_survives_a_kill("GET", "list-type=2", 1, &many_files(1200));
+}
+
+#[test]
+fn a_load_killed_within_a_large_file_leaves_no_upload() {
+    let tree = Tree::new().random_file("large.bin", 40 << 20, 3).file("small", b"small");
+    assert_survives_a_kill("PUT", "/some/prefix/large.bin?", 2, &tree);
+}
+
+#[test]
+fn one_interrupt_ends_a_load_in_seconds_and_names_resume() {
+    let (stage, tree) = (Stage::new(Kind::Seaweed, "interrupted"), many_files(1000));
+    let slow = Rule::always(Fault::DelayRequest(Duration::from_millis(10))).method("PUT");
+    let proxy = Proxy::start(stage.server.address(), [slow]).unwrap();
+    let mut load = stage.command_at(&proxy.endpoint_url(), "load", &tree);
+    load.args(["--concurrency", "4", "--entries-per-message", "100"]);
+    let mut child = load.spawn().unwrap();
+    stage.await_status(&mut child, |status| status["written"].as_u64() >= Some(100));
+
+    let signalled = Instant::now();
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap()).expect(6);
+
+    assert!(signal.success());
+    assert!(signalled.elapsed() < Duration::from_secs(20), "{:?}", signalled.elapsed());
+    assert!(ended.stderr.contains("resume") || ended.stdout.contains("resume"), "{}", ended.stderr);
+    stage.run(["resume", "latest"]).expect(0);
+    stage.assert_arrived(&tree);
+}
+
+#[test]
+fn a_retry_writes_what_was_denied_and_nothing_else() {
+    let stage = Stage::new(Kind::Moto, "retried");
+    let tree = Tree::new().file("denied", b"denied").file("good", b"good").file("sub/too", b"too");
+    let denial = Fault::Answer(Reply::error(403, "AccessDenied"));
+    let rule = Rule::once(denial).method("PUT").target_contains("/some/prefix/denied");
+    let proxy = Proxy::start(stage.server.address(), [rule]).unwrap();
+    let mut load = stage.command_at(&proxy.endpoint_url(), "load", &tree);
+
+    Ended::from(load.output().unwrap()).expect(3);
+    let (failures, first_requests) = (stage.failures(), proxy.seen().len());
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0]["path"], "denied");
+    assert_eq!(failures[0]["class"], "access-denied");
+    assert_eq!(sum(&stage.report(), "write", &["failed"]), 1);
+    stage.run(["retry", "latest"]).expect(0);
+
+    stage.assert_arrived(&tree);
+    let requests = proxy.seen().split_off(first_requests);
+    let is_object = |target: &str| target.contains("/some/prefix/") && !target.contains('?');
+    let puts = requests.iter().filter(|seen| seen.method == "PUT" && is_object(&seen.target));
+    let targets: Vec<_> = puts.map(|seen| seen.target.clone()).collect();
+    assert_eq!(targets.len(), 1, "{targets:?}");
+    assert!(targets[0].contains("/denied"), "{targets:?}");
+}
