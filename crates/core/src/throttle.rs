@@ -203,6 +203,8 @@ impl Throttle {
 #[derive(Debug)]
 struct Pace {
     rate: f64,
+    /// Whether the rate has only been guessed so far: then it grows fast, to the next refusal.
+    is_guess: bool,
     last_cut: Duration,
     last_growth: Duration,
 }
@@ -211,20 +213,25 @@ struct Pace {
 const CUT_EVERY: Duration = Duration::from_millis(300);
 /// The part of what was accepted that is asked for after a refusal.
 const CUT_TO: f64 = 0.97;
-/// Time without refusals after which the rate grows again.
-const CALM: Duration = Duration::from_secs(1);
-/// Growth per second, in parts of the rate.
-const GROWTH: f64 = 0.01;
-/// Growth per second after a long calm: the store's limit has risen.
-const GROWTH_AFTER_LONG_CALM: f64 = 0.10;
-/// What is a long calm.
-const LONG_CALM: Duration = Duration::from_secs(10);
+/// The most that one cut takes: a refusal among few answers says little of what the store takes.
+const CUT_MIN: f64 = 0.7;
+/// The rate that a first refusal leaves at least, for the same reason.
+const FIRST_RATE_MIN: f64 = 200.0;
+/// How fast the rate grows, in parts per second, once so much time has passed without refusals: the longer the calm, the
+/// surer it is that the store takes more.
+const GROWTH: [(Duration, f64); 3] =
+    [(Duration::from_secs(6), 0.5), (Duration::from_secs(3), 0.1), (Duration::from_secs(1), 0.02)];
+/// Times per second by which a guessed rate grows.
+const GUESS_GROWTH: f64 = 4.0;
+/// The calm after which a rate that does not bind is given up.
+const LONG_CALM: Duration = Duration::from_secs(6);
 /// Slowest rate, in requests per second.
 const RATE_MIN: f64 = 1.0;
 
 impl Pace {
     fn new(now: Duration, accepted: f64) -> Self {
-        Self { rate: (accepted * CUT_TO).max(RATE_MIN), last_cut: now, last_growth: now }
+        let rate = (accepted * CUT_TO).max(FIRST_RATE_MIN);
+        Self { rate, is_guess: true, last_cut: now, last_growth: now }
     }
 
     fn cut(&mut self, now: Duration, accepted: f64) {
@@ -232,7 +239,9 @@ impl Pace {
             return;
         }
         // Where nearly all was accepted, the estimate is the rate itself: then one step below.
-        self.rate = (accepted * CUT_TO).min(self.rate * CUT_TO).max(RATE_MIN);
+        let wanted = (accepted * CUT_TO).clamp(self.rate * CUT_MIN, self.rate * CUT_TO);
+        self.rate = wanted.max(RATE_MIN);
+        self.is_guess = false;
         self.last_cut = now;
         self.last_growth = now;
     }
@@ -241,10 +250,15 @@ impl Pace {
     fn recover(&mut self, now: Duration, accepted: f64) -> bool {
         let calm = now.saturating_sub(self.last_cut);
         let since_growth = now.saturating_sub(self.last_growth);
-        if calm < CALM || since_growth < Duration::from_millis(100) {
-            return false;
+        if self.is_guess && calm >= CUT_EVERY {
+            self.rate *= GUESS_GROWTH.powf(since_growth.as_secs_f64().min(1.0));
+            self.last_growth = now;
+            return self.rate > accepted.max(FIRST_RATE_MIN) * 4.0;
         }
-        let growth = if calm < LONG_CALM { GROWTH } else { GROWTH_AFTER_LONG_CALM };
+        let growth = GROWTH.iter().find(|(needed, _)| calm >= *needed).map(|(_, growth)| growth);
+        let Some(growth) = growth.filter(|_| since_growth >= Duration::from_millis(100)) else {
+            return false;
+        };
         self.rate *= 1.0 + growth * since_growth.as_secs_f64().min(1.0);
         self.last_growth = now;
         calm > LONG_CALM && self.rate > accepted * 4.0
@@ -367,6 +381,17 @@ mod tests {
             let accepted = run(&model, &mut throttle, seconds);
             assert!(accepted >= 1_800.0, "{accepted} in second {seconds}");
         }
+    }
+
+    #[test]
+    fn a_few_refusals_at_the_start_are_soon_forgotten() {
+        let model = Model { latency: Duration::from_millis(2), capacity: 15_000.0, rate_max: None };
+        let mut throttle = Throttle::new(ThrottleSettings::default());
+        for _ in 0..4 {
+            throttle.observe(Duration::ZERO, Reply::Throttled, 4);
+        }
+        let accepted = run(&model, &mut throttle, 15);
+        assert!(accepted >= 3_000.0, "{accepted} in the last second");
     }
 
     #[test]

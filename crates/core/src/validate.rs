@@ -19,6 +19,11 @@ pub fn judge_listed(
     if size != written.size {
         return size_mismatch(written.size, size);
     }
+    // Of no bytes there is one string only: the size is the content, whatever tag a store makes of it. Markers of directories
+    // have been seen without a tag, and with another one after a neighbour was written.
+    if size == ByteCount::ZERO {
+        return ValidateOutcome::Validated(wanted);
+    }
     if wanted == Evidence::Size {
         return ValidateOutcome::Validated(Evidence::Size);
     }
@@ -138,6 +143,14 @@ mod tests {
             panic!("another content was validated");
         };
         assert_eq!(failure.class, Class::EtagMismatch);
+    }
+
+    #[test]
+    fn an_empty_object_is_known_by_its_size() {
+        let empty =
+            Written { size: ByteCount::ZERO, etag: None, ..written(WriteProof::ContentMd5) };
+        assert_eq!(listed(&empty, 0, b"x"), ValidateOutcome::Validated(Evidence::List));
+        assert!(matches!(listed(&empty, 1, b"x"), ValidateOutcome::Mismatched(_)));
     }
 
     #[test]

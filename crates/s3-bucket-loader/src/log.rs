@@ -18,6 +18,9 @@ use crate::face;
 /// The protocol of the server within this program logs each refusal, an ordinary 404 too, as an error.
 const EMBEDDED_SERVER_OFF: &str = "s3s=off";
 
+/// The credential chain warns of each place where it finds nothing; what it comes to is said by the error.
+const CREDENTIALS_QUIET: &str = "aws_config=error";
+
 /// The file that a log goes to, once the run has a folder.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunLog(Arc<Mutex<Option<File>>>);
@@ -31,6 +34,7 @@ impl RunLog {
             .with_default_directive(default.into())
             .with_env_var("S3BL_LOG")
             .from_env_lossy()
+            .add_directive(CREDENTIALS_QUIET.parse().expect("the directive is well formed"))
             .add_directive(EMBEDDED_SERVER_OFF.parse().expect("the directive is well formed"));
         let stderr: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match format {
             LogFormat::Json => Box::new(

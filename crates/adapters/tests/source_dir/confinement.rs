@@ -1,13 +1,13 @@
 //! Nothing outside of the root is met or read, whoever swaps what for a link meanwhile.
 
 use std::os::unix::fs::symlink;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use s3bl_core::settings::SymlinkPolicy;
 use s3bl_core::task::Class;
+use s3bl_core::toc::EntryKind;
 use s3bl_port::source::Source;
 
-use crate::support::{Place, exchange, plan, rel};
+use crate::support::{Place, exchange, plan, rel, until_both, while_disturbed};
 
 const POLICIES: [SymlinkPolicy; 3] =
     [SymlinkPolicy::Store, SymlinkPolicy::Skip, SymlinkPolicy::Follow];
@@ -49,29 +49,19 @@ fn a_directory_that_becomes_a_link_after_it_was_listed_is_not_entered() {
 fn a_tree_whose_directories_turn_into_links_all_the_time_lets_no_walk_out() {
     for policy in POLICIES {
         let place = trap();
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let swapper = scope.spawn(|| {
-                let mut swaps = 0u64;
-                while !is_over.load(Ordering::Relaxed) {
-                    exchange(&place.root().join("swapped"), &place.outside("link"));
-                    swaps += 1;
-                }
-                swaps
-            });
-            let mut plan = plan(2);
-            plan.selection.symlinks = policy;
-            plan.threads = 2;
-            for _ in 0..300 {
-                let crawled = place.crawl(&plan);
-                for (path, entry) in &crawled.entries {
-                    assert!(!path.ends_with(b"secret"), "{entry:?} under {policy:?}");
-                    assert!(entry.size.0 != 6, "{entry:?} under {policy:?}");
-                }
+        let swap = || exchange(&place.root().join("swapped"), &place.outside("link"));
+        let mut plan = plan(2);
+        plan.selection.symlinks = policy;
+        plan.threads = 2;
+        let walk = || {
+            let crawled = place.crawl(&plan);
+            for (path, entry) in &crawled.entries {
+                assert!(!path.ends_with(b"secret"), "{entry:?} under {policy:?}");
+                assert!(entry.size.0 != 6, "{entry:?} under {policy:?}");
             }
-            is_over.store(true, Ordering::Relaxed);
-            assert!(swapper.join().unwrap() > 0);
-        });
+            crawled.kind("swapped") == Some(EntryKind::Directory)
+        };
+        while_disturbed(swap, || until_both(100, walk));
     }
 }
 
@@ -80,35 +70,23 @@ fn a_tree_whose_directories_turn_into_links_all_the_time_lets_no_reader_out() {
     for policy in POLICIES {
         let place = trap();
         let source = place.open(policy);
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let swapper = scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    exchange(&place.root().join("swapped"), &place.outside("link"));
-                }
-            });
-            let mut read = 0;
-            for _ in 0..3000 {
-                for path in ["swapped/file", "swapped/sub/file"] {
-                    let mut buffer = [0; 16];
-                    match source.read_whole(&rel(path), &mut buffer) {
-                        Ok(Some(_)) => {
-                            assert_eq!(&buffer[..4], b"open", "{path} under {policy:?}");
-                            read += 1;
-                        }
-                        Ok(None) => panic!("the file fits"),
-                        Err(error) => {
-                            assert!(
-                                matches!(error.class, Class::LeavesRoot | Class::SourceChanged),
-                                "{error:?}"
-                            );
-                        }
-                    }
-                }
+        let swap = || exchange(&place.root().join("swapped"), &place.outside("link"));
+        let mut buffer = [0; 16];
+        let mut read = |path: &str| match source.read_whole(&rel(path), &mut buffer) {
+            Ok(facts) => {
+                assert_eq!(facts.unwrap().size.0, 4, "{path} under {policy:?}");
+                assert_eq!(&buffer[..4], b"open", "{path} under {policy:?}");
+                true
             }
-            is_over.store(true, Ordering::Relaxed);
-            swapper.join().unwrap();
-            assert!(read > 0, "nothing was read under {policy:?}");
+            Err(error) => {
+                let is_expected = matches!(error.class, Class::LeavesRoot | Class::SourceChanged);
+                assert!(is_expected, "{error:?}");
+                false
+            }
+        };
+        while_disturbed(swap, || {
+            until_both(1000, || read("swapped/file"));
+            until_both(1000, || read("swapped/sub/file"));
         });
     }
 }

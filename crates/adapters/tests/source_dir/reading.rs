@@ -2,14 +2,13 @@
 
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use s3bl_adapters::source::dir::DirectorySource;
 use s3bl_core::settings::SymlinkPolicy;
 use s3bl_core::task::Class;
 use s3bl_port::source::{Source, SourceError};
 
-use crate::support::{Place, exchange, rel, without_privileges};
+use crate::support::{Place, exchange, rel, until_both, while_disturbed, without_privileges};
 
 fn store(place: &Place) -> DirectorySource {
     place.open(SymlinkPolicy::Store)
@@ -195,42 +194,30 @@ fn a_reader_never_gets_a_mixture_of_two_versions() {
     std::fs::write(place.outside("other"), &versions[1]).unwrap();
     let source = store(&place);
     let path = place.root().join("file");
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut turn = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                match turn % 3 {
-                    0 => exchange(&path, &place.outside("other")),
-                    1 => std::fs::write(&path, &versions[1]).unwrap(),
-                    _ => std::fs::write(&path, &versions[0]).unwrap(),
-                }
-                turn += 1;
-            }
-        });
-        let mut buffer = vec![0; 100_000];
-        let (mut whole, mut changed) = (0, 0);
-        for _ in 0..20_000 {
-            match source.read_whole(&rel("file"), &mut buffer) {
-                Ok(facts) => {
-                    let size = usize::try_from(facts.unwrap().size.0).unwrap();
-                    // While it is truncated and rewritten, a version may be cut short; it is never mixed.
-                    let is_pure = buffer[..size].windows(2).all(|pair| pair[0] == pair[1]);
-                    assert!(is_pure, "{size} bytes of two versions");
-                    whole += 1;
-                }
-                Err(error) => {
-                    assert_eq!(error.class, Class::SourceChanged, "{error:?}");
-                    changed += 1;
-                }
-            }
-            if whole > 100 && changed > 100 {
-                break;
-            }
+    let mut turn = 0;
+    let disturb = || {
+        match turn % 3 {
+            0 => exchange(&path, &place.outside("other")),
+            1 => std::fs::write(&path, &versions[1]).unwrap(),
+            _ => std::fs::write(&path, &versions[0]).unwrap(),
         }
-        is_over.store(true, Ordering::Relaxed);
-        assert!(whole > 0 && changed > 0, "{whole} whole, {changed} changed");
-    });
+        turn += 1;
+    };
+    let mut buffer = vec![0; 100_000];
+    let read = || match source.read_whole(&rel("file"), &mut buffer) {
+        Ok(facts) => {
+            let size = usize::try_from(facts.unwrap().size.0).unwrap();
+            // While it is truncated and rewritten, a version may be cut short; it is never mixed.
+            let is_pure = buffer[..size].windows(2).all(|pair| pair[0] == pair[1]);
+            assert!(is_pure, "{size} bytes of two versions");
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.class, Class::SourceChanged, "{error:?}");
+            false
+        }
+    };
+    while_disturbed(disturb, || until_both(100, read));
 }
 
 #[test]

@@ -224,3 +224,38 @@ pub(crate) fn exchange(left: &Path, right: &Path) {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     renameat_with(CWD, left, CWD, right, RenameFlags::EXCHANGE).unwrap();
 }
+
+/// Runs `disturb` over and over on a thread of its own, for as long as `work` takes.
+pub(crate) fn while_disturbed<T>(mut disturb: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
+    /// Ends the disturbance even if the work panics.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                disturb();
+            }
+        });
+        let _over = Over(&is_over);
+        work()
+    })
+}
+
+/// Calls `attempt` until it was well and ill often enough (`true` and `false`), and fails if that takes a minute.
+pub(crate) fn until_both(times: u32, mut attempt: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    let (mut well, mut ill) = (0, 0);
+    while well < times || ill < times {
+        if attempt() {
+            well += 1
+        } else {
+            ill += 1
+        }
+        assert!(begin.elapsed().as_secs() < 60, "after a minute {well} went well, {ill} ill");
+    }
+}

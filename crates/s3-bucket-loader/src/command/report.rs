@@ -7,6 +7,7 @@ use super::Stage;
 use super::load::{exit_of, give_report};
 use crate::args::{ReportArgs, ReportFormat};
 use crate::exit::Exit;
+use crate::face::report::RunFilesError;
 use crate::failure::CommandFailure;
 use crate::home::ledger_failure;
 use crate::lead::Led;
@@ -22,9 +23,16 @@ pub(crate) fn report(stage: &Stage, args: &ReportArgs) -> Result<Exit, CommandFa
         ReportFormat::Json => talk::give(&face::report::json(&led.report)),
         ReportFormat::Csv => {
             let mut stdout = std::io::stdout().lock();
-            face::report::write_csv(&mut stdout, &ledger).map_err(|error| {
-                CommandFailure::could_not_run(anyhow::anyhow!(error).context("write the report"))
-            })?;
+            match face::report::write_csv(&mut stdout, &ledger) {
+                Ok(()) => {}
+                // A reader that went away (`| head`) has seen enough.
+                Err(RunFilesError::Io { source, .. })
+                    if source.kind() == std::io::ErrorKind::BrokenPipe => {}
+                Err(error) => {
+                    let error = anyhow::anyhow!(error).context("write the report");
+                    return Err(CommandFailure::could_not_run(error));
+                }
+            }
         }
     }
     Ok(exit_of(led.report.exit_code))

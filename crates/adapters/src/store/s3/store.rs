@@ -113,10 +113,18 @@ impl S3Store {
     }
 
     /// Proves that the store took the bytes, from the entity tag that it answered.
-    fn prove(&self, etag: &str, expected: Option<&ETag>) -> Result<(ETag, WriteProof), StoreError> {
+    fn prove(
+        &self,
+        etag: &str,
+        expected: Option<&ETag>,
+    ) -> Result<(Option<ETag>, WriteProof), StoreError> {
+        // An object without a tag is a marker, of which there is nothing to prove but that it is there.
+        if etag.is_empty() {
+            return Ok((None, self.style.checks.proof()));
+        }
         let etag = ETag::parse(etag);
         if self.style.checks != Checks::EtagMd5 {
-            return Ok((etag, self.style.checks.proof()));
+            return Ok((Some(etag), self.style.checks.proof()));
         }
         match (&etag, expected) {
             (ETag::Md5(_) | ETag::Md5OfParts(..), Some(expected)) if etag != *expected => {
@@ -124,8 +132,8 @@ impl S3Store {
                     format!("the store's entity tag is {etag}, the bytes have {expected}");
                 Err(refused("put", Class::ChecksumRefused, message))
             }
-            (ETag::Md5(_) | ETag::Md5OfParts(..), Some(_)) => Ok((etag, WriteProof::EtagMd5)),
-            _ => Ok((etag, WriteProof::None)),
+            (ETag::Md5(_) | ETag::Md5OfParts(..), Some(_)) => Ok((Some(etag), WriteProof::EtagMd5)),
+            _ => Ok((Some(etag), WriteProof::None)),
         }
     }
 
@@ -195,7 +203,7 @@ impl Store for S3Store {
                     return Err(refused("put", Class::ChecksumRefused, message));
                 }
                 let (etag, proof) = self.prove(&answer.etag, expected.as_ref())?;
-                Ok(Stored { etag: Some(etag), proof, retries })
+                Ok(Stored { etag, proof, retries })
             }
             Err(given_up) if given_up.was_ambiguous => {
                 self.resolve(object.key, whole, expected.as_ref(), given_up).await
@@ -288,7 +296,7 @@ impl Store for S3Store {
         match sent {
             Ok(Answered { answer, retries }) => {
                 let (etag, proof) = self.prove(&answer.etag, expected.as_ref())?;
-                Ok(Stored { etag: Some(etag), proof, retries })
+                Ok(Stored { etag, proof, retries })
             }
             // The upload is gone: completed by an attempt whose reply was lost, or aborted by somebody.
             Err(given_up) if given_up.was_ambiguous || given_up.kind == ErrorKind::NoSuchUpload => {
