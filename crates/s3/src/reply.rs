@@ -238,7 +238,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Returns whether the reply carries an identifier as S3 services give one to each request.
-    fn is_s3(&self) -> bool {
+    pub(crate) fn is_s3(&self) -> bool {
         let names = ["x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"];
         names.iter().any(|name| self.headers().contains_key(*name))
     }

@@ -124,11 +124,12 @@ fn is_link(parent: BorrowedFd<'_>, name: &[u8]) -> bool {
         .is_ok_and(|found| FileType::from_raw_mode(u32::from(found.stx_mode)) == FileType::Symlink)
 }
 
-/// Repeats what was interrupted or disturbed.
+/// Repeats what was interrupted or disturbed. Besides a link that leads out, `EXDEV` is what the kernel says of a file
+/// that is moved out of the root while it is being opened; asked again, it says what lies there now.
 fn at_once<T>(mut attempt: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     for _ in 1..ATTEMPTS_MAX {
         match attempt() {
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::INTR | Errno::XDEV) => {}
             done => return done,
         }
     }
@@ -227,6 +228,19 @@ mod tests {
         let mut bytes = [0; 8];
         let length = rustix::io::read(&file, &mut bytes).unwrap();
         assert_eq!(&bytes[..length], b"open");
+    }
+
+    #[test]
+    fn a_file_that_is_moved_out_while_it_is_opened_is_looked_for_again() {
+        let mut answers = vec![Err(Errno::NOENT), Err(Errno::XDEV), Err(Errno::AGAIN)];
+        let opened: Result<(), Errno> = at_once(|| answers.pop().unwrap());
+        assert_eq!(opened, Err(Errno::NOENT));
+        let mut attempts = 0;
+        let refused: Result<(), Errno> = at_once(|| {
+            attempts += 1;
+            Err(Errno::XDEV)
+        });
+        assert_eq!((refused, attempts), (Err(Errno::XDEV), ATTEMPTS_MAX));
     }
 
     #[test]
