@@ -14,7 +14,7 @@ use s3bl_core::path::ObjectKey;
 use s3bl_core::settings::Mode;
 use s3bl_core::task::{Class, Evidence, Failure, ValidateOutcome, Written};
 use s3bl_core::toc::{EntryKind, TocEntry};
-use s3bl_core::validate::{HeadFacts, judge_head, judge_listed};
+use s3bl_core::validate::{HeadFacts, judge_head, judge_listed, size_mismatch};
 use s3bl_port::store::{Observed, StoreError};
 use tokio::task::JoinSet;
 
@@ -179,6 +179,9 @@ async fn ask(
         }
         Evidence::Head => Ok(head(context, entry, written, &observed).await),
         Evidence::Reread => compare::reread(context, entry, written, &observed).await,
+        Evidence::Read if observed.size != written.size => {
+            Ok(size_mismatch(written.size, observed.size))
+        }
         Evidence::Read => {
             batch.count_requests("get", 1);
             compare::read(context, entry, written, key).await
