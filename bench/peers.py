@@ -136,7 +136,7 @@ def s3sync() -> Peer:
     if not path.exists():
         cargo = ("cargo", "install", "s3sync", "--locked", "--version", S3SYNC, "--root", folder)
         run(*cargo, "--target-dir", HOME / "s3sync-target")
-    return Peer(str(path), S3SYNC, f"crates.io s3sync {S3SYNC}, compiled here in its own release profile")
+    return Peer(str(path), S3SYNC, f"the crate s3sync {S3SYNC}, compiled here in its own release profile")
 
 
 PEERS: dict[str, Callable[[], Peer]] = {
