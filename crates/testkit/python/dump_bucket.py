@@ -3,7 +3,7 @@
 Usage: dump_bucket.py BUCKET [PREFIX]
 
 The server comes from the usual AWS_* variables. Each line has: key (base64 of its UTF-8 bytes), size, etag (without
-quotes), content_type, metadata (names in lower case), sha256 (of the body as downloaded, hex) and, for a body of at
+quotes, empty if there is none), content_type, metadata (names in lower case), sha256 (of the body as downloaded, hex) and, for a body of at
 most 4 KiB, body (base64). Lines are in the order of the keys' bytes.
 """
 
@@ -32,7 +32,7 @@ def describe(client, bucket, key):
     return {
         "key": base64.b64encode(key.encode()).decode(),
         "size": size,
-        "etag": answer["ETag"].strip('"'),
+        "etag": answer.get("ETag", "").strip('"'),
         "content_type": answer.get("ContentType"),
         "metadata": {name.lower(): value for name, value in answer["Metadata"].items()},
         "sha256": digest.hexdigest(),

@@ -28,7 +28,8 @@ pub(super) struct Agenda {
 #[derive(Debug, Default)]
 struct Items {
     uploads: VecDeque<Arc<Upload>>,
-    batches: VecDeque<(Arc<Batch>, usize)>,
+    /// Entries of batches that no lane has taken.
+    batches: VecDeque<(Arc<Batch>, Range<usize>)>,
 }
 
 /// What one lane does next.
@@ -56,10 +57,20 @@ impl Default for Agenda {
 }
 
 impl Agenda {
-    /// Adds a batch, after all others.
+    /// Adds a batch, after all others; its markers only if it has nothing else.
     pub(super) fn add_batch(&self, batch: Arc<Batch>) {
-        self.backlog.fetch_add(batch.entries.len() as u64, Ordering::Relaxed);
-        self.items().batches.push_back((batch, 0));
+        let contents = batch.contents();
+        let range = if contents.is_empty() { batch.markers() } else { contents };
+        self.backlog.fetch_add(range.len() as u64, Ordering::Relaxed);
+        self.items().batches.push_back((batch, range));
+        self.announce();
+    }
+
+    /// Adds the markers of a batch whose other entries are done, before all others.
+    pub(super) fn add_markers(&self, batch: Arc<Batch>) {
+        let range = batch.markers();
+        self.backlog.fetch_add(range.len() as u64, Ordering::Relaxed);
+        self.items().batches.push_front((batch, range));
         self.announce();
     }
 
@@ -98,17 +109,16 @@ impl Agenda {
             return None;
         }
         loop {
-            let (batch, next) = items.batches.front_mut()?;
-            let left = batch.entries.len() - *next;
-            if batch.is_abandoned() || left == 0 {
-                self.backlog.fetch_sub(left as u64, Ordering::Relaxed);
+            let (batch, left) = items.batches.front_mut()?;
+            if batch.is_abandoned() || Range::is_empty(left) {
+                self.backlog.fetch_sub(left.len() as u64, Ordering::Relaxed);
                 items.batches.pop_front();
                 continue;
             }
             let is_whole = grouping.is_sweep && batch.pass == Pass::Validate;
-            let count = if is_whole { left } else { chunk(batch, *next, grouping) };
-            let range = *next..*next + count;
-            *next += count;
+            let count = if is_whole { left.len() } else { chunk(batch, left, grouping) };
+            let range = left.start..left.start + count;
+            left.start += count;
             self.backlog.fetch_sub(count as u64, Ordering::Relaxed);
             return Some(Job::Entries { batch: Arc::clone(batch), range });
         }
@@ -123,11 +133,11 @@ impl Agenda {
     }
 }
 
-/// How many entries from `start` on are read in one go.
-fn chunk(batch: &Batch, start: usize, grouping: Grouping) -> usize {
+/// How many entries from the start of `left` on are read in one go.
+fn chunk(batch: &Batch, left: &Range<usize>, grouping: Grouping) -> usize {
     let mut bytes = 0u64;
     let mut count = 0;
-    for entry in batch.entries[start..].iter().take(CHUNK_ENTRIES_MAX) {
+    for entry in batch.entries[left.clone()].iter().take(CHUNK_ENTRIES_MAX) {
         let size = if entry.kind == EntryKind::File { entry.size.0 } else { 0 };
         let is_alone = size >= grouping.multipart_threshold;
         bytes = bytes.saturating_add(size + 1);

@@ -1,13 +1,17 @@
 //! One batch in work: its entries, and what has become of them.
+//!
+//! In the pass WRITE the markers of directories come last, children before parents: SeaweedFS makes a directory when it
+//! takes the first object below it, and a marker that is written at the same moment can get lost in that.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use s3bl_core::id::{Attempt, TaskId};
 use s3bl_core::ledger::{ValidateTally, Verdict, WriteTally};
 use s3bl_core::task::{Class, Failure, Pass, ValidateOutcome, WriteOutcome, Written};
-use s3bl_core::toc::TocEntry;
+use s3bl_core::toc::{EntryKind, TocEntry};
 use s3bl_core::unit::ByteCount;
 use s3bl_core::wire::{ResultBody, WireFinding, WriteResults, encode_outcomes};
 
@@ -17,7 +21,12 @@ pub(super) struct Batch {
     pub(super) task: TaskId,
     pub(super) attempt: Attempt,
     pub(super) pass: Pass,
+    /// The entries, in the order in which they are worked on.
     pub(super) entries: Vec<TocEntry>,
+    /// Where each entry was in the message, so that the outcomes go back in that order.
+    places: Vec<usize>,
+    /// How many entries come before the markers.
+    content_count: usize,
     /// In the pass VALIDATE: what became of the entries in the pass WRITE.
     pub(super) written: WriteResults,
     outcomes: Mutex<Outcomes>,
@@ -29,7 +38,20 @@ struct Outcomes {
     write: Vec<Option<WriteOutcome>>,
     validate: Vec<Option<ValidateOutcome>>,
     left: usize,
+    /// Of those left, the entries before the markers.
+    content_left: usize,
     requests: BTreeMap<String, u64>,
+}
+
+/// What an outcome leaves to do of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Other entries that lanes may take, or have taken.
+    Others,
+    /// The markers, which nobody could take before.
+    Markers,
+    /// Nothing.
+    Nothing,
 }
 
 impl Batch {
@@ -43,12 +65,27 @@ impl Batch {
             Pass::Write => (vec![None; count], Vec::new()),
             Pass::Validate => (Vec::new(), vec![None; count]),
         };
-        let outcomes = Outcomes { write, validate, left: count, requests: BTreeMap::new() };
+        let (places, entries) = match pass {
+            Pass::Write => in_work_order(entries),
+            Pass::Validate => ((0..count).collect(), entries),
+        };
+        let is_content =
+            |entry: &&TocEntry| pass == Pass::Validate || entry.kind != EntryKind::Directory;
+        let content_count = entries.iter().take_while(is_content).count();
+        let outcomes = Outcomes {
+            write,
+            validate,
+            left: count,
+            content_left: content_count,
+            requests: BTreeMap::new(),
+        };
         Self {
             task,
             attempt,
             pass,
             entries,
+            places,
+            content_count,
             written,
             outcomes: Mutex::new(outcomes),
             is_abandoned: AtomicBool::new(false),
@@ -64,6 +101,16 @@ impl Batch {
         self.is_abandoned.load(Ordering::Relaxed)
     }
 
+    /// The entries that may be worked on from the start.
+    pub(super) fn contents(&self) -> Range<usize> {
+        0..self.content_count
+    }
+
+    /// The entries that wait until all others are done.
+    pub(super) fn markers(&self) -> Range<usize> {
+        self.content_count..self.entries.len()
+    }
+
     /// What was written of an entry, in the pass VALIDATE; `None` if it was not.
     pub(super) fn written_of(&self, index: usize) -> Option<&Written> {
         match self.written.get(index) {
@@ -72,14 +119,21 @@ impl Batch {
         }
     }
 
-    /// Notes what became of an entry in the pass WRITE. True if it was the last.
-    pub(super) fn wrote(&self, index: usize, outcome: WriteOutcome) -> bool {
+    /// Notes what became of an entry in the pass WRITE.
+    pub(super) fn wrote(&self, index: usize, outcome: WriteOutcome) -> Left {
         let mut outcomes = self.outcomes();
         let slot = &mut outcomes.write[index];
         assert!(slot.is_none(), "an entry has one outcome");
         *slot = Some(outcome);
         outcomes.left -= 1;
-        outcomes.left == 0
+        if outcomes.left == 0 {
+            return Left::Nothing;
+        }
+        if index >= self.content_count {
+            return Left::Others;
+        }
+        outcomes.content_left -= 1;
+        if outcomes.content_left == 0 { Left::Markers } else { Left::Others }
     }
 
     /// Notes what became of an entry in the pass VALIDATE. True if it was the last.
@@ -119,7 +173,7 @@ impl Batch {
         match self.pass {
             Pass::Write => {
                 let write = std::mem::take(&mut outcomes.write);
-                self.write_result(write.into_iter().flatten().collect(), requests)
+                self.write_result(write.into_iter().flatten(), requests)
             }
             Pass::Validate => {
                 let validate = std::mem::take(&mut outcomes.validate);
@@ -128,10 +182,16 @@ impl Batch {
         }
     }
 
-    fn write_result(&self, outcomes: WriteResults, requests: BTreeMap<String, u64>) -> ResultBody {
+    fn write_result(
+        &self,
+        outcomes: impl Iterator<Item = WriteOutcome>,
+        requests: BTreeMap<String, u64>,
+    ) -> ResultBody {
         let mut tally = WriteTally { tasks: 1, requests, ..WriteTally::default() };
         let mut findings = Vec::new();
-        for (index, (entry, outcome)) in self.entries.iter().zip(&outcomes).enumerate() {
+        let mut in_place: Vec<_> = self.places.iter().zip(outcomes).zip(&self.entries).collect();
+        in_place.sort_unstable_by_key(|((place, _), _)| *place);
+        for ((index, outcome), entry) in &in_place {
             tally.entries += 1;
             tally.bytes += entry.size;
             match outcome {
@@ -150,19 +210,30 @@ impl Batch {
                     tally.skipped += 1;
                     tally.skipped_bytes += entry.size;
                     count_class(&mut tally.classes, failure.class);
-                    findings.push(finding(index, Verdict::Skipped, failure));
+                    findings.push(finding(**index, Verdict::Skipped, failure));
                 }
                 WriteOutcome::Failed(failure) => {
                     tally.failed += 1;
                     tally.failed_bytes += entry.size;
                     tally.retries += u64::from(failure.attempts.saturating_sub(1));
                     count_class(&mut tally.classes, failure.class);
-                    findings.push(finding(index, Verdict::Failed, failure));
+                    findings.push(finding(**index, Verdict::Failed, failure));
                 }
             }
         }
+        let outcomes: WriteResults =
+            in_place.into_iter().map(|((_, outcome), _)| outcome).collect();
         ResultBody::Written { tally, outcomes: encode_outcomes(&outcomes).into(), findings }
     }
+}
+
+/// The entries with their former places: markers last, and of those each before the one of its parent.
+fn in_work_order(entries: Vec<TocEntry>) -> (Vec<usize>, Vec<TocEntry>) {
+    let (mut markers, mut ordered): (Vec<_>, Vec<_>) =
+        entries.into_iter().enumerate().partition(|(_, entry)| entry.kind == EntryKind::Directory);
+    markers.sort_by(|(_, left), (_, right)| right.path.as_bytes().cmp(left.path.as_bytes()));
+    ordered.append(&mut markers);
+    ordered.into_iter().unzip()
 }
 
 fn validate_result(outcomes: Vec<ValidateOutcome>, requests: BTreeMap<String, u64>) -> ResultBody {
@@ -221,4 +292,64 @@ fn finding(index: usize, verdict: Verdict, failure: &Failure) -> WireFinding {
 /// Sum of the sizes of some entries.
 pub(super) fn content_of(entries: &[TocEntry]) -> ByteCount {
     entries.iter().map(|entry| entry.size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use s3bl_core::path::RelPath;
+    use s3bl_core::unit::FileTime;
+    use s3bl_core::wire::decode_outcomes;
+
+    use super::*;
+
+    fn entry(path: &str) -> TocEntry {
+        let kind = if path.ends_with('/') { EntryKind::Directory } else { EntryKind::File };
+        let path = RelPath::new(path.trim_end_matches('/').as_bytes()).unwrap();
+        TocEntry { path, kind, size: ByteCount(1), mtime: FileTime::default() }
+    }
+
+    fn batch(paths: &[&str]) -> Batch {
+        let entries = paths.iter().map(|path| entry(path)).collect();
+        Batch::new((TaskId(1), Attempt(1), Pass::Write), entries, Vec::new())
+    }
+
+    fn failed(message: &str) -> WriteOutcome {
+        WriteOutcome::Failed(Failure::new(Class::AccessDenied, message, 1))
+    }
+
+    #[test]
+    fn markers_wait_for_all_others_and_come_children_first() {
+        let batch = batch(&["a/", "a/b/", "a/b/f", "a/g"]);
+        let paths = |range: Range<usize>| -> Vec<String> {
+            batch.entries[range].iter().map(|entry| entry.path.to_string()).collect()
+        };
+        assert_eq!(paths(batch.contents()), ["a/b/f", "a/g"]);
+        assert_eq!(paths(batch.markers()), ["a/b", "a"]);
+        assert_eq!(batch.wrote(1, failed("")), Left::Others);
+        assert_eq!(batch.wrote(0, failed("")), Left::Markers);
+        assert_eq!(batch.wrote(3, failed("")), Left::Others);
+        assert_eq!(batch.wrote(2, failed("")), Left::Nothing);
+    }
+
+    #[test]
+    fn outcomes_go_back_in_the_order_of_the_message() {
+        let paths = ["a/", "a/b/", "a/b/f", "a/g"];
+        let batch = batch(&paths);
+        for index in 0..paths.len() {
+            let path = batch.entries[index].path.to_string();
+            batch.wrote(index, failed(&path));
+        }
+        let ResultBody::Written { outcomes, findings, .. } = batch.result() else {
+            panic!("a pass WRITE has another result");
+        };
+        let messages = |outcome: &WriteOutcome| match outcome {
+            WriteOutcome::Failed(failure) => failure.message.clone(),
+            WriteOutcome::Written(_) | WriteOutcome::Skipped(_) => panic!("{outcome:?}"),
+        };
+        let outcomes: Vec<_> = decode_outcomes(&outcomes).unwrap().iter().map(messages).collect();
+        assert_eq!(outcomes, ["a", "a/b", "a/b/f", "a/g"]);
+        let findings: Vec<_> =
+            findings.iter().map(|found| (found.index, found.failure.message.as_str())).collect();
+        assert_eq!(findings, [(0, "a"), (1, "a/b"), (2, "a/b/f"), (3, "a/g")]);
+    }
 }

@@ -45,6 +45,11 @@ fn an_odd_tree_arrives_whole_on_moto() {
 }
 
 #[test]
+fn an_odd_tree_arrives_whole_on_juicefs() {
+    assert_arrives(Kind::Juicefs, &odd_tree(&s3bl_testkit::tree::ODD_NAMES));
+}
+
+#[test]
 fn a_second_load_over_the_first_leaves_the_same_bucket() {
     let (stage, tree) = (Stage::new(Kind::Moto, "twice"), Tree::sampler(1 << 20));
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use s3bl_testkit::proxy::{Fault, Rule};
 use s3bl_testkit::{Kind, Tool, Tree};
+use serde_json::Value;
 
 use crate::stage::{Stage, sum};
 
@@ -27,6 +29,20 @@ fn tree() -> Tree {
         .file("sub/untouched", b"content of untouched\n")
 }
 
+/// The class of each failure, by path.
+fn classes(stage: &Stage) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let failures = stage.failures();
+    failures.iter().map(|failure| (text(&failure["path"]), text(&failure["class"]))).collect()
+}
+
+/// What must be found after [`tamper`].
+fn expected(altered: &str) -> BTreeMap<String, String> {
+    [("altered", altered), ("cut", "size-mismatch"), ("removed", "missing")]
+        .map(|(path, class)| (path.to_owned(), class.to_owned()))
+        .into()
+}
+
 #[track_caller]
 fn assert_found(kind: Kind, rung: &str) {
     let (stage, tree) = (Stage::new(kind, "tampered"), tree());
@@ -35,17 +51,7 @@ fn assert_found(kind: Kind, rung: &str) {
 
     stage.on_tree("validate", &tree, &["--validate", rung]).expect(4);
 
-    let found: BTreeMap<_, _> = stage
-        .failures()
-        .iter()
-        .map(|failure| (failure["path"].to_string(), failure["class"].to_string()))
-        .collect();
-    let expected = [
-        ("\"altered\"", "\"content-mismatch\""),
-        ("\"cut\"", "\"size-mismatch\""),
-        ("\"removed\"", "\"missing\""),
-    ];
-    assert_eq!(found, expected.map(|(path, class)| (path.to_owned(), class.to_owned())).into());
+    assert_eq!(classes(&stage), expected("content-mismatch"));
     let report = stage.report();
     assert_eq!(sum(&report, "validate", &["mismatched"]), 2);
     assert_eq!(sum(&report, "validate", &["missing"]), 1);
@@ -59,6 +65,46 @@ fn validate_names_exactly_what_was_tampered_with_on_seaweedfs() {
 #[test]
 fn validate_names_exactly_what_was_tampered_with_on_moto() {
     assert_found(Kind::Moto, "reread");
+}
+
+#[test]
+fn validate_by_reading_names_exactly_what_was_tampered_with() {
+    assert_found(Kind::Moto, "read");
+}
+
+#[test]
+fn what_is_tampered_with_before_validate_is_found_by_listing() {
+    let (stage, tree) = (Stage::new(Kind::Moto, "before-validate"), tree());
+    let tree = (0..50).fold(tree, |tree, number| tree.file(format!("many/{number}"), b"x"));
+    let first_list = Rule::once(Fault::Stall).method("GET").target_contains("list-type=2");
+    let (before, _proxy) = stage.load_killed_at(&tree, first_list);
+    assert_eq!(before["phase"], "VALIDATE", "{before:#}");
+    tamper(&stage, &tree);
+
+    stage.run(["resume", "latest"]).expect(4);
+
+    let report = stage.report();
+    assert_eq!(classes(&stage), expected("etag-mismatch"));
+    assert_eq!(sum(&report, "validate", &["validated"]), sum(&report, "write", &["written"]) - 3);
+}
+
+#[test]
+fn a_directory_that_only_a_head_knows_has_no_marker() {
+    let (stage, tree) = (Stage::new(Kind::Seaweed, "implicit"), Tree::new().file("d/f", b"f"));
+    let tree = (0..50).fold(tree, |tree, number| tree.file(format!("many/{number}"), b"x"));
+    let first_list = Rule::once(Fault::Stall).method("GET").target_contains("list-type=2");
+    let (_, _proxy) = stage.load_killed_at(&tree, first_list);
+    // Without its files the directory goes too; the file alone brings it back, as a directory without a marker.
+    let (file, folder) = (tree.path("d/f"), format!("{}/d/", stage.destination()));
+    let file = file.to_str().unwrap();
+    Tool::Aws.run(&stage.server, ["s3", "rm", "--recursive", &folder]).unwrap();
+    Tool::Aws.run(&stage.server, ["s3", "cp", file, &format!("{folder}f")]).unwrap();
+    let marker = ["s3api", "head-object", "--bucket", &stage.bucket, "--key", "some/prefix/d/"];
+    Tool::Aws.run(&stage.server, marker).unwrap();
+
+    stage.run(["resume", "latest"]).expect(4);
+
+    assert_eq!(classes(&stage), [("d".to_owned(), "missing".to_owned())].into());
 }
 
 #[test]

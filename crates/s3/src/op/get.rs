@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::head::{HeadObjectOutput, ask_for_checksum, describe, write_selection};
-use super::put::etag;
+use super::put::take_etag;
 use crate::client::{About, Call, Client};
 use crate::connection::{Exchange, Failure, Host, next_chunk};
 use crate::error::{Applied, Error, ErrorKind, Operation};
@@ -90,10 +90,7 @@ impl Client {
             let message = "the range is empty, which HTTP cannot say";
             return Err(self.fail(about, ErrorKind::InvalidRequest, Applied::No, message));
         }
-        let reply = self.send(get).await?;
-        let Some(etag) = etag(reply.headers()) else {
-            return Err(Box::pin(reply.without_etag()).await);
-        };
+        let (reply, etag) = take_etag(self.send(get).await?, get.key).await?;
         if !get.is_answered_by(reply.status(), reply.headers()) {
             return Err(reply.malformed("the reply holds another range than was asked for"));
         }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::check::decode_crc;
-use super::put::etag;
+use super::put::take_etag;
 use crate::client::{Call, Client};
 use crate::clock;
 use crate::error::{Error, Operation};
@@ -108,10 +108,7 @@ pub(super) fn write_selection<'a>(
 impl Client {
     /// Asks about an object.
     pub async fn head_object(&self, head: &HeadObject<'_>) -> Result<HeadObjectOutput, Error> {
-        let reply = self.send(head).await?;
-        let Some(etag) = etag(reply.headers()) else {
-            return Err(Box::pin(reply.without_etag()).await);
-        };
+        let (reply, etag) = take_etag(self.send(head).await?, head.key).await?;
         let read = reply.headers_only().await?;
         describe(&read.headers, etag).ok_or_else(|| read.malformed("the reply names no size"))
     }

@@ -7,7 +7,7 @@ use super::attributes::ObjectAttributes;
 use super::check::{PayloadCheck, decode_crc};
 use crate::client::{Call, Client};
 use crate::error::{Error, Operation};
-use crate::reply::text;
+use crate::reply::{Reply, text};
 use crate::request::Wish;
 
 pub(super) static NO_ATTRIBUTES: ObjectAttributes = ObjectAttributes::new();
@@ -95,18 +95,25 @@ pub(super) fn write_object_headers(
 impl Client {
     /// Writes an object.
     pub async fn put_object(&self, put: &PutObject<'_>) -> Result<PutObjectOutput, Error> {
-        let reply = self.send(put).await?;
-        // The MinIO gateway of JuiceFS gives markers of directories no ETag (1.4.2, seen 2026-11).
-        let is_marker = put.body.is_empty() && put.key.ends_with('/');
-        let etag = match etag(reply.headers()) {
-            Some(etag) => etag,
-            None if is_marker && reply.is_s3() => String::new(),
-            None => return Err(Box::pin(reply.without_etag()).await),
-        };
+        let (reply, etag) = take_etag(self.send(put).await?, put.key).await?;
         let headers = reply.headers_only().await?.headers;
         let crc64nvme = decode_crc(&headers);
         let version_id = text(&headers, "x-amz-version-id");
         Ok(PutObjectOutput { etag, crc64nvme, version_id })
+    }
+}
+
+/// Takes the ETag of an object; empty for the marker of a directory without one.
+///
+/// The MinIO gateway of JuiceFS gives markers no ETag (1.4.2, seen 2026-11).
+pub(super) async fn take_etag<'a>(
+    reply: Reply<'a>,
+    key: &str,
+) -> Result<(Reply<'a>, String), Error> {
+    match etag(reply.headers()) {
+        Some(etag) => Ok((reply, etag)),
+        None if key.ends_with('/') && reply.is_s3() => Ok((reply, String::new())),
+        None => Err(Box::pin(reply.without_etag()).await),
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! A request that ends wakes its neighbour on the same thread. Reading blocks, so it is done on other threads, many
 //! small files a hop. `read` is that hop, `write` a file that fits a request, `upload` one that is sent in parts,
-//! `verify` the pass VALIDATE, `compare` its checks against a fresh read.
+//! `verify` the pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read.
 
 mod compare;
+mod marker;
 mod read;
 mod upload;
 mod verify;

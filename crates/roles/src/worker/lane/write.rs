@@ -14,7 +14,7 @@ use s3bl_port::store::{Body, NewObject, StoreError, Stored};
 
 use super::read::{Reading, read_chunk};
 use super::{Context, LaneEvent, Step, upload};
-use crate::worker::batch::{Batch, content_of};
+use crate::worker::batch::{Batch, Left, content_of};
 use crate::worker::meter::Meter;
 
 /// An entry whose content is at hand.
@@ -193,7 +193,9 @@ pub(super) async fn finish(
         WriteOutcome::Failed(_) => Meter::add(&context.meter.failed, 1),
         WriteOutcome::Skipped(_) => {}
     }
-    if batch.wrote(index, outcome) {
-        context.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+    match batch.wrote(index, outcome) {
+        Left::Others => {}
+        Left::Markers => context.agenda.add_markers(Arc::clone(batch)),
+        Left::Nothing => context.tell(LaneEvent::Finished(Arc::clone(batch))).await,
     }
 }
