@@ -17,6 +17,9 @@ pub trait MasterControl: Send + Sync {
 
     /// Takes reports that came in, waiting at most `wait` for the first. Empty if none came.
     async fn receive(&self, wait: Duration) -> Result<Vec<Bytes>, QueueError>;
+
+    /// Requests that were made so far, by kind: what a provider would bill.
+    fn requests(&self) -> Vec<(&'static str, u64)>;
 }
 
 /// A worker's end of the control channel.
@@ -27,4 +30,10 @@ pub trait WorkerControl: Send + Sync {
 
     /// Takes the newest run document, waiting at most `wait` for one that was not taken yet. `None` if none came.
     async fn receive(&self, wait: Duration) -> Result<Option<Bytes>, QueueError>;
+
+    /// Removes what the worker alone used of the channel. Said once, last.
+    async fn leave(&self) -> Result<(), QueueError>;
+
+    /// Requests that were made so far, by kind: what a provider would bill.
+    fn requests(&self) -> Vec<(&'static str, u64)>;
 }

@@ -3,6 +3,7 @@
 //! No vendor is named here, and nothing is decided. Adapters implement the traits, roles call them, and neither
 //! knows the other.
 
+pub mod channel;
 pub mod control;
 pub mod ledger;
 pub mod pacer;

@@ -25,8 +25,14 @@ pub trait Queue: Send + Sync {
     /// Gives a message back, so that another receiver gets it at once.
     async fn release(&self, receipt: &Receipt) -> Result<(), QueueError>;
 
-    /// Removes every message that nobody has leased.
+    /// Removes every message that nobody has leased; some queues remove leased ones too.
     async fn purge(&self) -> Result<(), QueueError>;
+
+    /// Most bytes of one message.
+    fn body_max(&self) -> usize;
+
+    /// Requests that were made so far, by kind: what a provider would bill.
+    fn requests(&self) -> Vec<(&'static str, u64)>;
 }
 
 /// A message with the handle by which it is acknowledged.

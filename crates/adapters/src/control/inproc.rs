@@ -58,6 +58,10 @@ impl MasterControl for InprocMaster {
         let _ = timeout(wait, receiver.recv_many(&mut reports, REPORTS_MAX)).await;
         Ok(reports)
     }
+
+    fn requests(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
 #[async_trait]
@@ -82,5 +86,13 @@ impl WorkerControl for InprocWorker {
             }
             Err(_) => Ok(None),
         }
+    }
+
+    async fn leave(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    fn requests(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 }

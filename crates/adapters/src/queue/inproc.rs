@@ -143,4 +143,12 @@ impl Queue for InprocQueue {
         self.state().ready.clear();
         Ok(())
     }
+
+    fn body_max(&self) -> usize {
+        usize::MAX
+    }
+
+    fn requests(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
