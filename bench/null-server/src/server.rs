@@ -120,7 +120,12 @@ fn acceptor(files: &[PathBuf]) -> Result<TlsAcceptor, ServerError> {
         .map_err(|source| ServerError::Pem { path: certificate.clone(), source })?;
     let key = PrivateKeyDer::from_pem_file(key)
         .map_err(|source| ServerError::Pem { path: key.clone(), source })?;
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    // Named, because a build beside other programs may leave rustls with two to choose from.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -9,7 +9,7 @@ use s3bl_core::ledger::{Finding, Planned};
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::{BatchSettings, Selection};
 use s3bl_core::task::{Class, Failure};
-use s3bl_core::toc::{PosixFacts, WalkTotals};
+use s3bl_core::toc::{PosixFacts, RootPrint, WalkTotals};
 
 /// A place that holds files.
 pub trait Source: Send + Sync {
@@ -18,6 +18,9 @@ pub trait Source: Send + Sync {
     /// Batches come in no particular order, but each is, as far as memory allows, a contiguous range of keys.
     /// What cannot be examined becomes a finding; the walk goes on. Only a root that cannot be listed is an error.
     fn crawl(&self, plan: &CrawlPlan, sink: &dyn CrawlSink) -> Result<WalkTotals, SourceError>;
+
+    /// Looks at the names in the root, so that two machines can tell whether they see the same source.
+    fn root_print(&self) -> Result<RootPrint, SourceError>;
 
     /// Reads a whole file into the front of `buffer` and returns its facts, whose `size` says how much was read.
     ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use s3bl_core::throttle::{Reply, Throttle, ThrottleSettings};
 use s3bl_core::unit::Rate;
-use s3bl_core::wire::Activity;
+use s3bl_core::wire::{Activity, Limits};
 use s3bl_port::pacer::{End, Pacer, Signal};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
@@ -26,6 +26,9 @@ pub struct Pace {
     /// Bits of the rate in requests per second; zero while there is none.
     rate: AtomicU64,
     bandwidth: Option<Rate>,
+    /// Bits of this process's share of what a fleet may do, in requests and in bytes per second; infinite by default.
+    share_requests: AtomicU64,
+    share_bandwidth: AtomicU64,
     schedule: Mutex<Schedule>,
 }
 
@@ -35,6 +38,9 @@ struct Schedule {
     next_request: Duration,
     next_bytes: Duration,
 }
+
+/// The slowest pace, in requests per second: nobody starves.
+const RATE_MIN: f64 = 0.1;
 
 /// How far the schedule may lag behind the clock before what was missed is forgotten: the longest burst.
 const BURST: Duration = Duration::from_millis(20);
@@ -52,8 +58,18 @@ impl Pace {
             in_flight: AtomicU32::new(0),
             rate: AtomicU64::new(0),
             bandwidth,
+            share_requests: AtomicU64::new(f64::INFINITY.to_bits()),
+            share_bandwidth: AtomicU64::new(f64::INFINITY.to_bits()),
             schedule: Mutex::default(),
         })
+    }
+
+    /// Keeps to a share of what a fleet may do, until the next one is told.
+    pub fn keep_to(&self, limits: Limits) {
+        let requests = limits.requests.unwrap_or(f64::INFINITY);
+        let bandwidth = limits.bandwidth.map_or(f64::INFINITY, |Rate(bandwidth)| bandwidth);
+        self.share_requests.store(requests.to_bits(), Ordering::Relaxed);
+        self.share_bandwidth.store(bandwidth.to_bits(), Ordering::Relaxed);
     }
 
     /// Makes the gate of one lane.
@@ -84,19 +100,23 @@ impl Pace {
 
     /// When a request of so many bytes may go; `None` at once.
     fn reserve(&self, bytes: u64) -> Option<Instant> {
-        let rate = f64::from_bits(self.rate.load(Ordering::Relaxed));
-        if rate <= 0.0 && self.bandwidth.is_none() {
+        let own = f64::from_bits(self.rate.load(Ordering::Relaxed));
+        let own = if own > 0.0 { own } else { f64::INFINITY };
+        let rate = own.min(f64::from_bits(self.share_requests.load(Ordering::Relaxed)));
+        let own = self.bandwidth.map_or(f64::INFINITY, |Rate(bandwidth)| bandwidth);
+        let bandwidth = own.min(f64::from_bits(self.share_bandwidth.load(Ordering::Relaxed)));
+        if rate.is_infinite() && bandwidth.is_infinite() {
             return None;
         }
         let now = self.start.elapsed();
         let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = now;
-        if rate > 0.0 {
+        if rate.is_finite() {
             let turn = schedule.next_request.max(now.saturating_sub(BURST));
-            schedule.next_request = turn + Duration::from_secs_f64(1.0 / rate);
+            schedule.next_request = turn + Duration::from_secs_f64(1.0 / rate.max(RATE_MIN));
             due = due.max(turn);
         }
-        if let Some(Rate(bandwidth)) = self.bandwidth {
+        if bandwidth.is_finite() {
             let turn = schedule.next_bytes.max(now.saturating_sub(BURST));
             schedule.next_bytes = turn + Duration::from_secs_f64(bytes as f64 / bandwidth.max(1.0));
             due = due.max(turn);

@@ -1,43 +1,34 @@
-//! Leads a run in this process: a master and its workers over in-process doors, with a face to look at.
+//! Leads a run: a master in this process, its crew, and a face to look at.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use s3bl_adapters::control::inproc::InprocMaster;
-use s3bl_adapters::queue::inproc::InprocQueue;
-use s3bl_core::id::WorkerId;
+use s3bl_core::id::RunId;
 use s3bl_core::ledger::{Record, RunHeader};
-use s3bl_core::master::{Ending, MasterSettings};
+use s3bl_core::master::Ending;
 use s3bl_core::path::KeyMap;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
-use s3bl_core::worker::WorkerSettings;
 use s3bl_port::ledger::Ledger;
 use s3bl_port::store::UploadId;
 use s3bl_roles::master::{MasterDoors, MasterOutcome, MasterRole};
 use s3bl_roles::view::RunView;
-use s3bl_roles::worker::{LaneSettings, WorkerDoors, WorkerRole};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
 use crate::face::progress::{Progress, ProgressStyle};
 use crate::face::report as face;
 use crate::failure::CommandFailure;
+use crate::fleet::{Crew, Gathered, gather};
 use crate::home::ledger_failure;
-use crate::signals;
 use crate::wiring::{self, Prepared};
-
-/// Most bytes of file contents in memory.
-const BUFFER_BYTES: usize = 128 * 1024 * 1024;
-/// How often workers of the same process report: it costs nothing, and progress is smooth.
-const SUMMARY_EVERY: Duration = Duration::from_millis(200);
+use crate::{signals, talk};
 
 /// How a run is led.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct LeadSettings {
-    /// Workers in this process, at least 1.
-    pub workers: u32,
+    /// Who works.
+    pub crew: Crew,
     /// How progress is shown.
     pub progress: ProgressStyle,
     /// The run's folder.
@@ -67,8 +58,11 @@ pub(crate) async fn lead(
     let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
     let led = run_roles(ledger, &header, &prepared, &settings, &view).await;
     progress.finish().await;
-    let outcome = led?;
-    conclude(&header, outcome, &settings.folder)
+    let left = remove_channel(&settings.crew, &header.run).await;
+    let MasterOutcome { ending, ledger, .. } = led?;
+    // An upload whose end nobody told: its worker died, or its word came late.
+    let ledger = abort_uploads(ledger, &header, &prepared).await?;
+    conclude(&header, &ending, ledger.as_ref(), left, &settings.folder)
 }
 
 /// Aborts uploads that an earlier process left behind: nobody else will.
@@ -102,93 +96,70 @@ async fn run_roles(
     settings: &LeadSettings,
     view: &Arc<RunView>,
 ) -> Result<MasterOutcome, CommandFailure> {
-    let run = &header.settings;
-    let tasks = Arc::new(InprocQueue::new(run.batch.lease));
-    let results = Arc::new(InprocQueue::new(run.batch.lease));
-    let control = Arc::new(InprocMaster::default());
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    let lanes_each = (cores / settings.workers).max(1);
-    let pace = wiring::pace(run, lanes_each * settings.workers);
-    let (_leave, leaving) = watch::channel(false);
-    let mut workers = JoinSet::new();
-    for number in 1..=settings.workers {
-        let role = WorkerRole {
-            run: header.run.clone(),
-            worker: WorkerId::new(format!("local-{number}")).context("name a worker")?,
-            settings: WorkerSettings::default(),
-            lanes: LaneSettings {
-                mode: run.mode,
-                keys: KeyMap::new(&run.destination.prefix),
-                transfer: run.transfer.clone(),
-                symlinks: run.select.symlinks,
-                validate: run.validate,
-            },
-            lane_count: lanes_each,
-            buffer_bytes: BUFFER_BYTES / settings.workers as usize,
-            pace: Arc::clone(&pace),
-        };
-        let doors = WorkerDoors {
-            source: Arc::clone(&prepared.source),
-            open_store: Arc::clone(&prepared.open_store),
-            tasks: Arc::clone(&tasks) as _,
-            results: Arc::clone(&results) as _,
-            control: Arc::new(control.join()),
-        };
-        workers.spawn(role.run(doors, leaving.clone()));
-    }
-    let doors =
-        MasterDoors { source: Arc::clone(&prepared.source), tasks, results, control, ledger };
+    let Gathered { end, settings: led_how, mut locals, _leave } =
+        gather(&settings.crew, header, prepared).await?;
+    let doors = MasterDoors {
+        source: Arc::clone(&prepared.source),
+        tasks: end.tasks,
+        results: end.results,
+        control: end.control,
+        ledger,
+    };
     let (interrupts, interrupted) = mpsc::channel(4);
     let signals = signals::forward(interrupts, header.run.clone())?;
-    let master = MasterRole::new(
-        doors,
-        master_settings(settings.workers as usize, run.batch.lease),
-        cores.clamp(1, 8) as usize,
-        Arc::clone(view),
-        interrupted,
-    );
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let master =
+        MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
     let outcome = master.run().await;
     drop(signals);
     let outcome = outcome.map_err(|error| {
         let advice = format!("s3-bucket-loader resume {}", header.run);
         CommandFailure::could_not_run(error).advise(advice)
     })?;
-    while let Some(worker) = workers.join_next().await {
+    while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }
     Ok(outcome)
 }
 
-fn master_settings(workers: usize, lease: Duration) -> MasterSettings {
-    MasterSettings {
-        workers_expected: workers,
-        workers_min: 1,
-        worker_wait: Duration::from_secs(60),
-        publish_every: Duration::from_secs(5),
-        summary_every: SUMMARY_EVERY,
-        sweep_after: lease * 3,
-        window: 8 * workers.max(1),
-        drain_max: Duration::from_secs(120),
-        farewell_max: Duration::from_secs(10),
+/// Removes the channel of a fleet. What is left is named, and counted for the exit code.
+async fn remove_channel(crew: &Crew, run: &RunId) -> u64 {
+    let Crew::Fleet(fleet) = crew else {
+        return 0;
+    };
+    match fleet.channel.remove(run).await {
+        Ok(_) => 0,
+        Err(error) => {
+            let mut words = format!("the run's channel could not be removed: {error}");
+            let mut cause = error.source();
+            while let Some(source) = cause {
+                words.push_str(&format!("\n  because: {source}"));
+                cause = source.source();
+            }
+            talk::say(&format!("{words}\n  next: s3-bucket-loader cleanup {run}"));
+            1
+        }
     }
 }
 
 /// Concludes from what the ledger holds, and writes the reports.
 fn conclude(
     header: &RunHeader,
-    outcome: MasterOutcome,
+    ending: &Ending,
+    ledger: &dyn Ledger,
+    left: u64,
     folder: &Path,
 ) -> Result<Led, CommandFailure> {
-    let MasterOutcome { ending, ledger, .. } = outcome;
     let sums = ledger.recover().map_err(ledger_failure)?;
     let phases = ledger.phases().map_err(ledger_failure)?;
-    let conclusion = Conclusion::of(&header.settings, &sums, &ending, sums.uploads.len() as u64);
-    let report = Report::of(header, &sums, &phases, &ending, &conclusion);
-    face::write_run_files(folder, &report, ledger.as_ref())
+    let left = left + sums.uploads.len() as u64;
+    let conclusion = Conclusion::of(&header.settings, &sums, ending, left);
+    let report = Report::of(header, &sums, &phases, ending, &conclusion);
+    face::write_run_files(folder, &report, ledger)
         .map_err(|error| CommandFailure::could_not_run(anyhow!(error)))?;
-    let examples = face::top_failures(ledger.as_ref()).map_err(ledger_failure)?;
+    let examples = face::top_failures(ledger).map_err(ledger_failure)?;
     let trouble = match ending {
-        Ending::Unable(failure) => Some(failure.message),
+        Ending::Unable(failure) => Some(failure.message.clone()),
         Ending::Complete | Ending::Interrupted | Ending::LimitReached => None,
     };
     Ok(Led { report, trouble, examples })

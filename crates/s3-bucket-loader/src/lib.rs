@@ -1,7 +1,7 @@
 //! The face of s3-bucket-loader: what people and scripts see.
 //!
 //! `args` is what can be typed, `config` the file behind it, `command` one file a command, `wiring` the one place that
-//! names vendors, `lead` a run in this process, `face` what is shown while it goes on and when it is over, `demo` the
+//! names vendors, `lead` the master of a run, `fleet` whoever works for it, `face` what is shown while it goes on and when it is over, `demo` the
 //! server within the program.
 
 pub mod args;
@@ -11,6 +11,7 @@ pub mod demo;
 pub mod exit;
 pub mod face;
 mod failure;
+mod fleet;
 mod home;
 mod lead;
 mod log;

@@ -14,12 +14,12 @@ use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, LoadArgs, Metadata, SelectArgs, StopArgs, Symlinks, Validate, ValidateArgs,
+    BucketArgs, JobArgs, Metadata, SelectArgs, StopArgs, Symlinks, Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
 
-/// What `load` and `plan` are asked to do.
-pub(crate) fn of_load(args: &LoadArgs) -> Result<RunSettings, CommandFailure> {
+/// What `load`, `master` and `plan` are asked to do.
+pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let transfer = &args.transfer;
     checked(RunSettings {
         mode: Mode::Load,
@@ -66,7 +66,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
 }
 
 /// Reports all faults together.
-fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailure> {
+pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailure> {
     let mut faults: Vec<String> = settings.faults().iter().map(ToString::to_string).collect();
     if let Err(error) = Filter::new(&settings.select) {
         faults.push(error.to_string());
@@ -77,7 +77,8 @@ fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailure> {
     Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
 }
 
-fn source(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
+/// Reads where files come from.
+pub(crate) fn source(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
     if typed.as_bytes().starts_with(b"s3://") {
         let error = anyhow!("the source `{}` is a bucket", typed.display());
         return Err(CommandFailure::usage(error)
@@ -108,7 +109,8 @@ fn source_path(typed: &Path) -> Result<PathBuf, CommandFailure> {
     Ok(path)
 }
 
-fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+/// Reads where objects go.
+pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
     let Some(rest) = typed.strip_prefix("s3://") else {
         let error = anyhow!("the destination `{typed}` is not of the form s3://bucket/prefix");
         return Err(CommandFailure::usage(error));

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use s3bl_core::id::RunId;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::exit::Exit;
@@ -39,6 +39,27 @@ pub(crate) fn forward(
             }
             // A run that does not listen any more is over.
             let _ = interrupts.send(()).await;
+        }
+    });
+    Ok(task)
+}
+
+/// Asks a worker to leave at the first signal; the second ends the process at once.
+pub(crate) fn leave_on_signal(leave: watch::Sender<bool>) -> Result<JoinSet<()>, CommandFailure> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        loop {
+            tokio::select! {
+                Some(()) = interrupt.recv() => {}
+                Some(()) = terminate.recv() => {}
+                else => return,
+            }
+            if leave.send_replace(true) {
+                std::process::exit(i32::from(Exit::Interrupted as u8));
+            }
+            talk::say("leaving: what this worker holds goes back to the others");
         }
     });
     Ok(task)

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::id::{TaskId, WorkerId};
 use crate::unit::Timestamp;
-use crate::wire::{Progress, WorkerReport, WorkerState};
+use crate::wire::{
+    Progress, WORKERS_SHOWN_MAX, WorkerReport, WorkerStanding, WorkerState,
+};
 
 /// The workers of a run. Memory: one record per worker that ever spoke.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub struct Member {
     pub progress: Progress,
     /// The epoch and revision of the run document that it goes by.
     pub document: (u64, u64),
+    /// Why it does not work, if it cannot.
+    pub trouble: Option<String>,
     holding: Vec<TaskId>,
     sequence: u64,
 }
@@ -31,31 +35,63 @@ pub struct Member {
 impl Fleet {
     /// Takes a report; an older one than the last is ignored. Returns whether it was news.
     pub(super) fn hear(&mut self, report: &WorkerReport, now: Timestamp) -> bool {
-        let member = self.members.entry(report.worker.clone()).or_insert_with(|| Member {
-            heard: now,
-            state: report.state,
-            progress: report.progress,
-            document: report.document,
-            holding: Vec::new(),
-            sequence: 0,
-        });
-        if report.sequence <= member.sequence {
+        let known = self.members.get(&report.worker);
+        if known.is_some_and(|member| report.sequence <= member.sequence) {
             return false;
         }
-        *member = Member {
+        let trouble = report.trouble.clone();
+        let member = Member {
             heard: now,
             state: report.state,
             progress: report.progress,
             document: report.document,
+            trouble: trouble.or_else(|| known.and_then(|member| member.trouble.clone())),
             holding: report.holding.clone(),
             sequence: report.sequence,
         };
+        self.members.insert(report.worker.clone(), member);
         true
     }
 
     /// Every worker that ever spoke, in the order of their names.
     pub fn members(&self) -> impl Iterator<Item = (&WorkerId, &Member)> {
         self.members.iter()
+    }
+
+    /// Workers that cannot work, with the reason.
+    pub fn troubles(&self) -> impl Iterator<Item = (&WorkerId, &str)> {
+        self.members.iter().filter_map(|(worker, member)| Some((worker, member.trouble.as_deref()?)))
+    }
+
+    /// Notes that a worker cannot go on with any batch.
+    pub(super) fn note_trouble(&mut self, worker: &WorkerId, trouble: &str) {
+        if let Some(member) = self.members.get_mut(worker) {
+            member.trouble = Some(trouble.to_owned());
+        }
+    }
+
+    /// Workers that are there and have told of no trouble.
+    pub(super) fn able(&self, now: Timestamp, patience: Duration) -> usize {
+        self.living(now, patience).filter(|member| member.trouble.is_none()).count()
+    }
+
+    /// The first workers by name, as a run document shows them.
+    pub(super) fn standings(&self, now: Timestamp) -> Vec<WorkerStanding> {
+        let standing = |(worker, member): (&WorkerId, &Member)| WorkerStanding {
+            worker: worker.clone(),
+            state: member.state,
+            silence: now.since(member.heard),
+            holding: u32::try_from(member.holding.len()).unwrap_or(u32::MAX),
+            progress: member.progress,
+        };
+        self.members.iter().take(WORKERS_SHOWN_MAX).map(standing).collect()
+    }
+
+    /// What the store leaves to a worker, on average of those that it told to slow down; `None` if it told nobody.
+    pub(super) fn rate_each(&self, now: Timestamp, patience: Duration) -> Option<f64> {
+        let rates = self.living(now, patience).filter_map(|member| member.progress.activity.rate);
+        let (sum, count) = rates.fold((0.0, 0u32), |(sum, count), rate| (sum + rate, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
     }
 
     /// Whether a worker last said that it holds the batch.

@@ -12,9 +12,9 @@ use crate::id::{Epoch, RunId, TaskId, WorkerId};
 use crate::ledger::{Reconciliation, Record, Recovered, ValidateTally, WorkerTally, WriteTally};
 use crate::settings::RunSettings;
 use crate::task::{Class, Failure, Pass};
-use crate::toc::WalkTotals;
-use crate::unit::Timestamp;
-use crate::wire::{RunDocument, WorkerState};
+use crate::toc::{RootPrint, WalkTotals};
+use crate::unit::{Rate, Timestamp};
+use crate::wire::{Limits, RunDocument, RunStanding, WorkerState};
 
 /// How a master leads.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,38 @@ pub struct MasterSettings {
     pub drain_max: Duration,
     /// How long the end waits for the workers' last words. Default 10 s.
     pub farewell_max: Duration,
+    /// How the root of the source looks, where workers open it by themselves.
+    pub root: Option<RootPrint>,
+    /// What all workers together may do, where each has a pace of its own; `None` where they share one.
+    pub shared: Option<Limits>,
 }
+
+impl Default for MasterSettings {
+    fn default() -> Self {
+        Self {
+            workers_expected: 1,
+            workers_min: 1,
+            worker_wait: Duration::from_mins(10),
+            publish_every: Duration::from_secs(5),
+            summary_every: Duration::from_secs(5),
+            sweep_after: Duration::from_mins(3),
+            window: 8,
+            drain_max: Duration::from_mins(1),
+            farewell_max: Duration::from_secs(10),
+            root: None,
+            shared: None,
+        }
+    }
+}
+
+/// Batches that may be out for each worker: what one holds at most.
+const WINDOW_EACH: usize = 8;
+
+/// By how much more than the store has left so far workers may try.
+const PROBING: f64 = 1.1;
+
+/// How often the run document is said while workers are awaited: the sooner one hears it, the sooner it is there.
+const CALL_EVERY: Duration = Duration::from_secs(1);
 
 /// The master of one run.
 ///
@@ -204,7 +235,7 @@ impl Master {
             return None;
         }
         let publication =
-            Some((self.published.after(self.settings.publish_every), Wait::Publication));
+            Some((self.published.after(self.publish_every()), Wait::Publication));
         let waited = match self.phase {
             Phase::Initialized => {
                 Some((self.entered.after(self.settings.worker_wait), Wait::Workers))
@@ -323,8 +354,17 @@ impl Master {
                 }
             }
         }
-        if !self.is_over && now >= self.published.after(self.settings.publish_every) {
+        if !self.is_over && now >= self.published.after(self.publish_every()) {
             self.publish(now);
+        }
+    }
+
+    fn publish_every(&self) -> Duration {
+        match self.phase {
+            Phase::Initialized => self.settings.publish_every.min(CALL_EVERY),
+            Phase::Write | Phase::Validate | Phase::ErrorReport | Phase::Shutdown => {
+                self.settings.publish_every
+            }
         }
     }
 
@@ -344,7 +384,10 @@ impl Master {
             }
         } else if is_late {
             let (wanted, waited) = (self.settings.workers_min, self.settings.worker_wait.as_secs());
-            let message = format!("{alive} of {wanted} workers came within {waited} s");
+            let mut message = format!("{alive} of {wanted} workers came within {waited} s");
+            for (worker, trouble) in self.fleet.troubles() {
+                message.push_str(&format!("; {worker}: {trouble}"));
+            }
             let failure = Failure::new(Class::WorkerFault, message, 1);
             self.stop_early(now, Ending::Unable(failure));
             self.enter(now, Phase::Shutdown);
@@ -435,7 +478,10 @@ impl Master {
 
     fn dispatch(&mut self, now: Timestamp, pass: Pass) {
         self.book.sweep(now, self.settings.sweep_after);
-        while let Some((task, attempt)) = self.book.hand_out(now, self.settings.window) {
+        // Workers that were not expected are given work too.
+        let alive = self.fleet.alive(now, self.silence_max());
+        let window = self.settings.window.max(WINDOW_EACH * alive);
+        while let Some((task, attempt)) = self.book.hand_out(now, window) {
             self.effects.push_back(Effect::Send { pass, task, attempt });
         }
     }
@@ -484,7 +530,55 @@ impl Master {
             is_draining: self.stop.is_some(),
             settings: self.run_settings.clone(),
             summary_every: self.settings.summary_every,
+            root: self.settings.root.clone(),
+            limits: self.limits(now),
+            standing: self.run_standing(now),
         })));
+    }
+
+    /// Each worker's share of what the run may do. What the store leaves to those that were told to slow down is what it
+    /// leaves to each.
+    fn limits(&self, now: Timestamp) -> Limits {
+        let Some(shared) = &self.settings.shared else {
+            return Limits::default();
+        };
+        let patience = self.silence_max();
+        let workers = self.fleet.alive(now, patience).max(1) as f64;
+        let asked = shared.requests.map(|requests| requests / workers);
+        let left = self.fleet.rate_each(now, patience).map(|rate| rate * PROBING);
+        Limits {
+            requests: asked.into_iter().chain(left).min_by(f64::total_cmp),
+            bandwidth: shared.bandwidth.map(|Rate(bandwidth)| Rate(bandwidth / workers)),
+        }
+    }
+
+    fn run_standing(&self, now: Timestamp) -> RunStanding {
+        let out = self.book.out();
+        let awaits = match self.phase {
+            Phase::Initialized => {
+                let alive = self.fleet.alive(now, self.silence_max());
+                format!("workers: {alive} of {} are there", self.settings.workers_expected)
+            }
+            Phase::Write | Phase::Validate if self.stop.is_some() => {
+                format!("the end of {out} batches that workers hold")
+            }
+            Phase::Write | Phase::Validate => format!("the results of {out} batches"),
+            Phase::ErrorReport => "the workers' errors".to_owned(),
+            Phase::Shutdown => "the workers' leave".to_owned(),
+        };
+        RunStanding {
+            found: self.toc.as_ref().map_or(self.planned_entries, |(totals, _)| totals.emitted),
+            is_found_final: self.toc.is_some(),
+            written: self.write.written,
+            written_bytes: self.write.written_bytes,
+            skipped: self.write.skipped,
+            failed: self.write.failed + self.walk_findings,
+            validated: self.validate.validated,
+            unsound: self.validate.unsound(),
+            awaits,
+            workers_total: u32::try_from(self.fleet.members().count()).unwrap_or(u32::MAX),
+            workers: self.fleet.standings(now),
+        }
     }
 
     pub(super) fn append(&mut self, record: Record, then: OnceDurable) {
@@ -508,6 +602,11 @@ impl Master {
         if !self.is_fresh() {
             self.unvalidated.push(task);
         }
+    }
+
+    /// Workers that can go on.
+    pub(super) fn able_workers(&self, now: Timestamp) -> usize {
+        self.fleet.able(now, self.silence_max())
     }
 
     fn silence_max(&self) -> Duration {

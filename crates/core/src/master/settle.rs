@@ -59,6 +59,10 @@ impl Master {
             ResultBody::Unable { failure, .. } => {
                 self.effects.push_back(Effect::Acknowledge { receipt });
                 self.book.take_back(task);
+                self.fleet.note_trouble(&worker, &failure.message);
+                if self.able_workers(now) > 0 {
+                    return;
+                }
                 self.stop_early(now, Ending::Unable(failure));
                 // Whatever workers hold meets the same trouble: there is nothing to wait for.
                 self.book.abandon(|_| false);

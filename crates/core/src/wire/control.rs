@@ -10,6 +10,8 @@ use super::Message;
 use crate::id::{Epoch, RunId, TaskId, WorkerId};
 use crate::master::Phase;
 use crate::settings::RunSettings;
+use crate::toc::RootPrint;
+use crate::unit::{ByteCount, Rate};
 
 /// How a run stands, as its master says it: the only thing that tells workers what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,66 @@ pub struct RunDocument {
     pub settings: RunSettings,
     /// How often workers report while they work.
     pub summary_every: Duration,
+    /// How the root of the source looks to the master, so that a worker notices that it looks at another one.
+    pub root: Option<RootPrint>,
+    /// What each worker may do at most, so that all together keep to what the run may.
+    pub limits: Limits,
+    /// How far the run is: for people's eyes.
+    pub standing: RunStanding,
+}
+
+/// What one worker may do at most; `None` leaves it to the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Requests per second.
+    pub requests: Option<f64>,
+    /// Bytes of content per second.
+    pub bandwidth: Option<Rate>,
+}
+
+/// How far a run is, for whoever listens on its channel.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunStanding {
+    /// Entries planned so far.
+    pub found: u64,
+    /// Whether that is all.
+    pub is_found_final: bool,
+    /// Sums of the pass WRITE.
+    pub written: u64,
+    /// Bytes written.
+    pub written_bytes: ByteCount,
+    /// Entries left out by policy.
+    pub skipped: u64,
+    /// Entries that failed.
+    pub failed: u64,
+    /// Entries validated.
+    pub validated: u64,
+    /// Entries that mismatched, are missing or unknown.
+    pub unsound: u64,
+    /// What the master waits for now.
+    pub awaits: String,
+    /// Workers that ever spoke.
+    pub workers_total: u32,
+    /// The first of them by name, at most [`WORKERS_SHOWN_MAX`].
+    pub workers: Vec<WorkerStanding>,
+}
+
+/// Most workers that a run document lists: more would not fit.
+pub const WORKERS_SHOWN_MAX: usize = 200;
+
+/// How one worker stands, as its master last heard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStanding {
+    /// Who.
+    pub worker: WorkerId,
+    /// Its state.
+    pub state: WorkerState,
+    /// For how long it has been silent.
+    pub silence: Duration,
+    /// Batches that it holds.
+    pub holding: u32,
+    /// How far it is.
+    pub progress: Progress,
 }
 
 impl Message for RunDocument {
@@ -84,6 +146,8 @@ pub struct WorkerReport {
     pub holding: Vec<TaskId>,
     /// How far it is.
     pub progress: Progress,
+    /// Why it does not work, if it cannot: no source, another source, no bucket, no rights.
+    pub trouble: Option<String>,
 }
 
 /// What a worker has done since it started: for people's eyes, never for the sums of the run.
@@ -99,6 +163,8 @@ pub struct Progress {
     pub sent_bytes: u64,
     /// Requests repeated.
     pub retries: u64,
+    /// Requests to queues and topics.
+    pub channel_requests: u64,
     /// What holds the work up.
     pub activity: Activity,
 }

@@ -14,10 +14,15 @@ mod codec;
 mod control;
 mod outcomes;
 mod result;
+mod seal;
 mod task;
 
 pub use codec::{Message, WireError, decode, encode};
-pub use control::{Activity, Progress, RunDocument, WorkerReport, WorkerState};
+pub use control::{
+    Activity, Limits, Progress, RunDocument, RunStanding, WORKERS_SHOWN_MAX, WorkerReport,
+    WorkerStanding, WorkerState,
+};
 pub use outcomes::{OutcomesError, WriteResults, decode_outcomes, encode_outcomes};
 pub use result::{ResultBody, ResultMessage, WireFinding};
+pub use seal::{JOIN_KEY_BYTES_MIN, SEAL_BYTES, SealError, SealKey};
 pub use task::TaskMessage;

@@ -4,6 +4,19 @@ use crate::id::{Attempt, Epoch, RunId, TaskId};
 use crate::task::Pass;
 use crate::wire::{RunDocument, TaskMessage, WorkerState};
 
+/// Why a worker leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// The run is over.
+    RunOver,
+    /// It was asked to.
+    Asked,
+    /// The master has said nothing for too long.
+    MasterSilent,
+    /// It cannot go on with any batch, and told the master why.
+    Unable,
+}
+
 /// What the machine needs to know of a task; the driver keeps the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskHead {

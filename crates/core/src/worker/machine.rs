@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Effect, Event, TaskHead};
+use super::{Departure, Effect, Event, TaskHead};
 use crate::id::{RunId, TaskId};
 use crate::master::Phase;
 use crate::task::Pass;
@@ -20,11 +20,19 @@ pub struct WorkerSettings {
     pub backlog_low: u64,
     /// How often the worker reports before it knows the master's wish. Default 1 s.
     pub report_every: Duration,
+    /// How long the master may be silent before the worker leaves. Default 10 minutes: a master that was killed is
+    /// resumed sooner, or not at all.
+    pub silence_max: Duration,
 }
 
 impl Default for WorkerSettings {
     fn default() -> Self {
-        Self { held_max: 8, backlog_low: 2000, report_every: Duration::from_secs(1) }
+        Self {
+            held_max: 8,
+            backlog_low: 2000,
+            report_every: Duration::from_secs(1),
+            silence_max: Duration::from_mins(10),
+        }
     }
 }
 
@@ -43,7 +51,9 @@ pub struct Worker {
     held: BTreeMap<TaskId, Held>,
     backlog: u64,
     is_receiving: bool,
-    is_leaving: bool,
+    departure: Option<Departure>,
+    /// When the master was last heard; `None` before the first moment.
+    heard: Option<Timestamp>,
     reported: Timestamp,
     effects: VecDeque<Effect>,
     is_over: bool,
@@ -68,7 +78,8 @@ impl Worker {
             held: BTreeMap::new(),
             backlog: 0,
             is_receiving: false,
-            is_leaving: false,
+            departure: None,
+            heard: None,
             reported: Timestamp(0),
             effects: VecDeque::new(),
             is_over: false,
@@ -82,7 +93,7 @@ impl Worker {
         }
         match event {
             Event::Begin => self.report(now),
-            Event::Document(document) => self.follow(*document),
+            Event::Document(document) => self.follow(now, *document),
             Event::Received => self.is_receiving = false,
             Event::Delivered { head, delivery } => self.take(now, head, delivery),
             Event::Finished { task } => {
@@ -96,7 +107,7 @@ impl Worker {
                 }
             }
             Event::Backlog(entries) => self.backlog = entries,
-            Event::Leave => self.is_leaving = true,
+            Event::Leave => self.departure = self.departure.or(Some(Departure::Asked)),
             Event::TimedOut => {}
         }
         self.advance(now);
@@ -114,7 +125,14 @@ impl Worker {
         }
         let extension =
             self.held.values().map(|held| held.extended.after(self.extend_every())).min();
-        Some(self.reported.after(self.report_every())).into_iter().chain(extension).min()
+        let silence = self.heard.map(|heard| heard.after(self.settings.silence_max));
+        let report = Some(self.reported.after(self.report_every()));
+        report.into_iter().chain(extension).chain(silence).min()
+    }
+
+    /// Why the worker leaves, if it does.
+    pub fn departure(&self) -> Option<Departure> {
+        self.departure
     }
 
     /// The run document that the worker goes by.
@@ -133,7 +151,10 @@ impl Worker {
     }
 
     /// Takes a document, unless it is of another run or older than the one at hand.
-    fn follow(&mut self, document: RunDocument) {
+    fn follow(&mut self, now: Timestamp, document: RunDocument) {
+        if document.run == self.run {
+            self.heard = Some(now);
+        }
         let age = |document: &RunDocument| (document.epoch, document.revision);
         let is_news = self.document.as_ref().is_none_or(|known| age(&document) > age(known));
         if document.run != self.run || !is_news {
@@ -186,7 +207,7 @@ impl Worker {
             self.effects.push_back(Effect::Acknowledge { delivery });
             return;
         }
-        if Some(head.pass) != self.pass() || self.is_leaving || self.is_draining() {
+        if Some(head.pass) != self.pass() || self.departure.is_some() || self.is_draining() {
             self.effects.push_back(Effect::Release { delivery });
             return;
         }
@@ -207,7 +228,11 @@ impl Worker {
 
     /// Does whatever the state now allows. Called after every event.
     fn advance(&mut self, now: Timestamp) {
-        if self.is_leaving {
+        let heard = *self.heard.get_or_insert(now);
+        if self.departure.is_none() && now >= heard.after(self.settings.silence_max) {
+            self.departure = Some(Departure::MasterSilent);
+        }
+        if self.departure.is_some() {
             let held: Vec<TaskId> = self.held.keys().copied().collect();
             for task in held {
                 self.give_back(task);
@@ -221,6 +246,7 @@ impl Worker {
             self.report(now);
         }
         if state == WorkerState::Shutdown {
+            self.departure = self.departure.or(Some(Departure::RunOver));
             self.is_over = true;
             self.effects.push_back(Effect::Exit);
             return;
@@ -229,7 +255,7 @@ impl Worker {
     }
 
     fn next_state(&self) -> WorkerState {
-        if self.is_leaving {
+        if self.departure.is_some() {
             return WorkerState::Shutdown;
         }
         let Some(document) = &self.document else {

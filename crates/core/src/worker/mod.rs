@@ -5,5 +5,5 @@
 mod event;
 mod machine;
 
-pub use event::{Effect, Event, TaskHead};
+pub use event::{Departure, Effect, Event, TaskHead};
 pub use machine::{Worker, WorkerSettings};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use bytes::Bytes;
 use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{
     Finding, FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally,
@@ -16,6 +18,7 @@ use s3bl_port::ledger::{Ledger, LedgerError, PlannedSet};
 use s3bl_port::queue::{Queue, Receipt};
 use s3bl_port::source::{CrawlPlan, Source};
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 use super::crawl::{self, CrawlMessage, CrawlSwitches};
@@ -116,9 +119,11 @@ impl MasterRole {
             base,
             receipts: BTreeMap::new(),
             last_receipt: 0,
+            errands: JoinSet::new(),
             ending: None,
         };
         let ended = driver.drive(&mut incoming, &mut interrupts).await;
+        driver.finish_errands().await;
         drop(pumps);
         driver.switches.is_stopped.store(true, Ordering::Relaxed);
         driver.crawl = None;
@@ -169,8 +174,25 @@ struct Driver {
     base: Base,
     receipts: BTreeMap<u64, Receipt>,
     last_receipt: u64,
+    /// What is being said to the queues, while the loop goes on.
+    errands: JoinSet<Errand>,
     ending: Option<Ending>,
 }
+
+/// What became of something that was said to a queue.
+enum Errand {
+    /// The queue refused a batch.
+    NotSent(TaskId),
+    /// Nothing that changes anything.
+    Done,
+}
+
+/// Errands under way at which the loop waits for one to end.
+const ERRANDS_MAX: usize = 64;
+/// Pause before a batch is sent again that the queue refused.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the end waits for what is being said.
+const LAST_ERRANDS: Duration = Duration::from_secs(10);
 
 impl Driver {
     async fn drive(
@@ -220,6 +242,7 @@ impl Driver {
                 Incoming::Report(report) => Event::Reported(report),
                 Incoming::Result { message, receipt } => self.delivered(*message, receipt).await?,
             },
+            Some(errand) = self.errands.join_next() => event_of(errand),
             message = next_crawl_message(&mut self.crawl), if has_room => self.crawled(message),
             () = sleep_until(due) => Event::TimedOut,
         };
@@ -347,13 +370,11 @@ impl Driver {
                         entries: rested.entries,
                         outcomes: rested.outcomes,
                     };
-                    if let Err(error) = self.tasks.send(encode(&message)).await {
-                        tracing::warn!(%error, %task, "a batch cannot be sent; it is sent again");
-                        self.feed(Event::NotSent { task });
-                    }
+                    self.send(task, encode(&message)).await;
                 }
                 Effect::Acknowledge { receipt } => self.acknowledge(receipt).await,
                 Effect::PurgeTasks => {
+                    self.finish_errands().await;
                     if let Err(error) = self.tasks.purge().await {
                         tracing::warn!(%error, "waiting batches cannot be withdrawn");
                     }
@@ -364,12 +385,54 @@ impl Driver {
         Ok(())
     }
 
+    async fn send(&mut self, task: TaskId, message: Bytes) {
+        self.make_room().await;
+        let tasks = Arc::clone(&self.tasks);
+        self.errands.spawn(async move {
+            match tasks.send(message).await {
+                Ok(()) => Errand::Done,
+                Err(error) => {
+                    tracing::warn!(%error, %task, "a batch cannot be sent; it is sent again");
+                    if error.is_transient {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Errand::NotSent(task)
+                }
+            }
+        });
+    }
+
     async fn acknowledge(&mut self, number: u64) {
         let Some(receipt) = self.receipts.remove(&number) else {
             return;
         };
-        if let Err(error) = self.results.acknowledge(&receipt).await {
-            tracing::warn!(%error, "a result cannot be acknowledged; it comes again and is not counted");
+        self.make_room().await;
+        let results = Arc::clone(&self.results);
+        self.errands.spawn(async move {
+            if let Err(error) = results.acknowledge(&receipt).await {
+                tracing::warn!(%error, "a result cannot be acknowledged; it comes again and is not counted");
+            }
+            Errand::Done
+        });
+    }
+
+    async fn make_room(&mut self) {
+        while self.errands.len() >= ERRANDS_MAX
+            && let Some(errand) = self.errands.join_next().await
+        {
+            let event = event_of(errand);
+            self.feed(event);
+        }
+    }
+
+    /// Waits until the queues have heard what was said to them, within bounds.
+    async fn finish_errands(&mut self) {
+        let deadline = tokio::time::Instant::now() + LAST_ERRANDS;
+        while let Ok(Some(errand)) =
+            tokio::time::timeout_at(deadline, self.errands.join_next()).await
+        {
+            let event = event_of(errand);
+            self.feed(event);
         }
     }
 
@@ -386,6 +449,15 @@ impl Driver {
             .map_err(|source| MasterError::Thread { what: "crawl", source })?;
         self.crawl = Some(messages);
         Ok(())
+    }
+}
+
+fn event_of(errand: Result<Errand, JoinError>) -> Event {
+    match errand {
+        Ok(Errand::NotSent(task)) => Event::NotSent { task },
+        Ok(Errand::Done) => Event::TimedOut,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Event::TimedOut,
     }
 }
 

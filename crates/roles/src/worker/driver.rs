@@ -8,10 +8,10 @@ use std::time::Duration;
 use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
 use s3bl_core::task::Pass;
 use s3bl_core::wire::{
-    Activity, ResultBody, ResultMessage, RunDocument, TaskMessage, WorkerReport, decode,
-    decode_outcomes, encode,
+    Activity, Progress, ResultBody, ResultMessage, RunDocument, TaskMessage, WorkerReport,
+    WorkerState, decode, decode_outcomes, encode,
 };
-use s3bl_core::worker::{Effect, Event, TaskHead, Worker, WorkerSettings};
+use s3bl_core::worker::{Departure, Effect, Event, TaskHead, Worker, WorkerSettings};
 use s3bl_port::control::WorkerControl;
 use s3bl_port::queue::{Delivery, Queue, Receipt};
 use s3bl_port::source::Source;
@@ -75,12 +75,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 const EVENTS_MAX: usize = 256;
 
 impl WorkerRole {
-    /// Works until the run is over, or until `leave` turns true.
+    /// Works until the run is over, until `leave` turns true, or until the master has been silent for too long.
     pub async fn run(
         self,
         doors: WorkerDoors,
         mut leave: watch::Receiver<bool>,
-    ) -> Result<(), WorkerError> {
+    ) -> Result<Departure, WorkerError> {
         let (events, mut lane_events) = mpsc::channel(EVENTS_MAX);
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
@@ -114,13 +114,16 @@ impl WorkerRole {
             sequence: 0,
             is_unable: false,
             received: None,
+            errands: JoinSet::new(),
             is_over: false,
         };
         driver.drive(&mut lane_events, &mut incoming_documents, &mut leave).await;
+        driver.finish_errands().await;
         stop.send_replace(true);
         drop(lane_events);
         join(lanes).await;
-        Ok(())
+        let departure = driver.machine.departure().unwrap_or(Departure::RunOver);
+        Ok(if driver.is_unable { Departure::Unable } else { departure })
     }
 }
 
@@ -175,8 +178,21 @@ struct Driver {
     is_unable: bool,
     /// The receive that is under way.
     received: Option<JoinSet<Vec<Delivery>>>,
+    /// What is being said to the other side, while the loop goes on.
+    errands: JoinSet<Errand>,
     is_over: bool,
 }
+
+/// What became of something that was said to the other side.
+enum Errand {
+    /// A batch's result is on its queue.
+    ResultSent(TaskId),
+    /// Something was said that nobody waits for.
+    Done,
+}
+
+/// How long the end waits for what is being said.
+const ERRANDS_MAX: Duration = Duration::from_secs(10);
 
 /// A batch that was delivered, in work or finished.
 struct Held {
@@ -195,7 +211,7 @@ impl Driver {
         self.feed(Event::Begin);
         let mut may_leave = true;
         loop {
-            self.act().await;
+            self.act();
             if self.is_over {
                 return;
             }
@@ -209,9 +225,10 @@ impl Driver {
                         self.feed(Event::Leave);
                     }
                 }
-                Some(event) = lane_events.recv() => self.take_lane_event(event).await,
-                Some(document) = documents.recv() => self.feed(Event::Document(Box::new(document))),
+                Some(event) = lane_events.recv() => self.take_lane_event(event),
+                Some(document) = documents.recv() => self.take_document(document),
                 deliveries = next_received(&mut self.received) => self.take_deliveries(deliveries),
+                Some(errand) = self.errands.join_next() => self.take_errand(errand),
                 () = sleep_until(due) => self.feed(Event::TimedOut),
             }
         }
@@ -223,7 +240,7 @@ impl Driver {
         self.machine.handle(now, event);
     }
 
-    async fn take_lane_event(&mut self, event: LaneEvent) {
+    fn take_lane_event(&mut self, event: LaneEvent) {
         match event {
             LaneEvent::Finished(batch) => {
                 let Some(held) = self.batches.get_mut(&batch.task) else {
@@ -245,28 +262,62 @@ impl Driver {
                 } else {
                     ResultBody::UploadEnded(mark)
                 };
-                self.tell(task, attempt, body).await;
+                self.tell(task, attempt, body);
             }
             LaneEvent::Unable { task, attempt, pass, failure } => {
                 if !self.is_unable {
                     self.is_unable = true;
-                    self.tell(task, attempt, ResultBody::Unable { pass, failure }).await;
+                    tracing::error!(failure = failure.message, "this worker cannot go on, and leaves");
+                    self.tell(task, attempt, ResultBody::Unable { pass, failure });
+                    self.feed(Event::Leave);
                 }
             }
         }
     }
 
-    async fn tell(&self, task: TaskId, attempt: Attempt, body: ResultBody) {
+    fn tell(&mut self, task: TaskId, attempt: Attempt, body: ResultBody) {
         let (run, worker) = (self.run.clone(), self.worker.clone());
-        self.send_result(&ResultMessage { run, task, attempt, worker, body }).await;
+        let message = ResultMessage { run, task, attempt, worker, body };
+        self.send_result(&message, Errand::Done);
     }
 
     /// Puts a message on the result queue, and tries until it is there.
-    async fn send_result(&self, message: &ResultMessage) {
-        let bytes = encode(message);
-        while let Err(error) = self.doors.results.send(bytes.clone()).await {
-            tracing::warn!(%error, "a result cannot be sent; trying again");
-            tokio::time::sleep(PAUSE).await;
+    fn send_result(&mut self, message: &ResultMessage, errand: Errand) {
+        let (bytes, results) = (encode(message), Arc::clone(&self.doors.results));
+        self.errands.spawn(async move {
+            while let Err(error) = results.send(bytes.clone()).await {
+                tracing::warn!(%error, "a result cannot be sent; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            errand
+        });
+    }
+
+    fn take_document(&mut self, document: RunDocument) {
+        if document.run == self.run {
+            self.pace.keep_to(document.limits);
+        }
+        self.feed(Event::Document(Box::new(document)));
+    }
+
+    fn take_errand(&mut self, errand: Result<Errand, tokio::task::JoinError>) {
+        match errand {
+            Ok(Errand::ResultSent(task)) => {
+                // A delivery that came meanwhile was for the batch that is done.
+                self.batches.remove(&task);
+                self.feed(Event::ResultSent { task });
+            }
+            Ok(Errand::Done) => {}
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+
+    /// Says what is still to be said, the last report among it.
+    async fn finish_errands(&mut self) {
+        let all = async { while self.errands.join_next().await.is_some() {} };
+        if tokio::time::timeout(ERRANDS_MAX, all).await.is_err() {
+            tracing::warn!("the last words of this worker did not reach the master");
         }
     }
 
@@ -291,42 +342,25 @@ impl Driver {
     }
 
     /// Does everything that the machine says.
-    async fn act(&mut self) {
+    fn act(&mut self) {
         while let Some(effect) = self.machine.poll_effect() {
             match effect {
                 Effect::Report { state, document, holding } => {
-                    self.sequence += 1;
-                    let activity =
-                        Activity { has_backlog: self.agenda.backlog() > 0, ..self.pace.activity() };
-                    let report = WorkerReport {
-                        run: self.run.clone(),
-                        worker: self.worker.clone(),
-                        sequence: self.sequence,
-                        state,
-                        document,
-                        holding,
-                        progress: self.meter.progress(activity),
-                    };
-                    if let Err(error) = self.doors.control.report(encode(&report)).await {
-                        tracing::warn!(%error, "the report cannot be sent; the next one says it too");
-                    }
+                    self.report(state, document, holding);
                 }
                 Effect::Receive { count } => self.receive(count),
                 Effect::Execute { task, .. } => self.execute(task),
                 Effect::SendResult { task } => {
-                    if let Some(message) =
-                        self.batches.get(&task).and_then(|held| held.result.as_ref())
-                    {
-                        self.send_result(message).await;
-                        self.batches.remove(&task);
-                        self.feed(Event::ResultSent { task });
+                    let held = self.batches.remove(&task);
+                    if let Some(result) = held.and_then(|held| held.result) {
+                        self.send_result(&result, Errand::ResultSent(task));
                     }
                 }
-                Effect::Extend { delivery } => self.with_receipt(delivery, Lease::Extend).await,
+                Effect::Extend { delivery } => self.with_receipt(delivery, Lease::Extend),
                 Effect::Acknowledge { delivery } => {
-                    self.with_receipt(delivery, Lease::Acknowledge).await;
+                    self.with_receipt(delivery, Lease::Acknowledge);
                 }
-                Effect::Release { delivery } => self.with_receipt(delivery, Lease::Release).await,
+                Effect::Release { delivery } => self.with_receipt(delivery, Lease::Release),
                 Effect::Abandon { task } => {
                     if let Some(batch) = self.batches.remove(&task).and_then(|held| held.batch) {
                         batch.abandon();
@@ -335,6 +369,38 @@ impl Driver {
                 Effect::Exit => self.is_over = true,
             }
         }
+    }
+
+    fn report(&mut self, state: WorkerState, document: (u64, u64), holding: Vec<TaskId>) {
+        self.sequence += 1;
+        let activity = Activity { has_backlog: self.agenda.backlog() > 0, ..self.pace.activity() };
+        let report = WorkerReport {
+            run: self.run.clone(),
+            worker: self.worker.clone(),
+            sequence: self.sequence,
+            state,
+            document,
+            holding,
+            progress: Progress {
+                channel_requests: self.channel_requests(),
+                ..self.meter.progress(activity)
+            },
+            trouble: None,
+        };
+        let (bytes, control) = (encode(&report), Arc::clone(&self.doors.control));
+        self.errands.spawn(async move {
+            if let Err(error) = control.report(bytes).await {
+                tracing::warn!(%error, "the report cannot be sent; the next one says it too");
+            }
+            Errand::Done
+        });
+    }
+
+    /// Requests to queues and topics so far.
+    fn channel_requests(&self) -> u64 {
+        let WorkerDoors { tasks, results, control, .. } = &self.doors;
+        let all = [tasks.requests(), results.requests(), control.requests()];
+        all.iter().flatten().map(|(_, count)| count).sum()
     }
 
     fn receive(&mut self, count: usize) {
@@ -378,23 +444,27 @@ impl Driver {
         }
     }
 
-    async fn with_receipt(&mut self, delivery: u64, lease: Lease) {
-        let Some(receipt) = self.deliveries.get(&delivery).cloned() else {
+    fn with_receipt(&mut self, delivery: u64, lease: Lease) {
+        let known = match lease {
+            Lease::Extend => self.deliveries.get(&delivery).cloned(),
+            Lease::Acknowledge | Lease::Release => self.deliveries.remove(&delivery),
+        };
+        let Some(receipt) = known else {
             return;
         };
-        let tasks = &self.doors.tasks;
-        let done = match lease {
-            Lease::Extend => tasks.extend(&receipt).await,
-            Lease::Acknowledge => tasks.acknowledge(&receipt).await,
-            Lease::Release => tasks.release(&receipt).await,
-        };
-        if lease != Lease::Extend {
-            self.deliveries.remove(&delivery);
-        }
-        if let Err(error) = done {
-            // Whatever was not said about the lease, the batch comes again and is counted once.
-            tracing::warn!(%error, "the queue did not take a word about a lease");
-        }
+        let tasks = Arc::clone(&self.doors.tasks);
+        self.errands.spawn(async move {
+            let done = match lease {
+                Lease::Extend => tasks.extend(&receipt).await,
+                Lease::Acknowledge => tasks.acknowledge(&receipt).await,
+                Lease::Release => tasks.release(&receipt).await,
+            };
+            if let Err(error) = done {
+                // Whatever was not said about the lease, the batch comes again and is counted once.
+                tracing::warn!(%error, "the queue did not take a word about a lease");
+            }
+            Errand::Done
+        });
     }
 }
 

@@ -26,6 +26,7 @@ impl Meter {
             failed: self.failed.load(Ordering::Relaxed),
             sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
+            channel_requests: 0,
             activity,
         }
     }

@@ -3,6 +3,7 @@
 //! Every flag has a twin in the environment, `S3BL_` and its name in capitals; and a key of its name in the
 //! configuration file. A flag wins over the environment, that over the file, that over the default.
 
+pub mod fleet;
 pub mod value;
 
 use std::ffi::OsString;
@@ -10,6 +11,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bl_core::unit::{ByteCount, FileTime};
+
+pub use fleet::{
+    ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
+};
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
 ///
@@ -34,6 +39,12 @@ pub enum Command {
     /// Load a directory into a bucket, and validate every entry
     #[command(after_help = LOAD_EXAMPLES)]
     Load(LoadArgs),
+    /// Lead a load that workers on other machines do
+    #[command(after_help = fleet::MASTER_EXAMPLES)]
+    Master(MasterArgs),
+    /// Work for a master
+    #[command(after_help = fleet::WORKER_EXAMPLES)]
+    Worker(WorkerArgs),
     /// Check a destination that any tool wrote against its source
     Validate(ValidateArgs),
     /// Say what a load would do: entries, bytes, what cannot be represented, requests, cost
@@ -42,7 +53,9 @@ pub enum Command {
     Resume(RunArgs),
     /// Try again what failed in a run, and only that
     Retry(RunArgs),
-    /// Show the runs of this machine, or how one stands
+    /// Remove what a master that was killed left behind: queues, topics, streams, incomplete uploads
+    Cleanup(CleanupArgs),
+    /// Show the runs of this machine, how one stands, or who works on a channel
     Status(StatusArgs),
     /// Show the report of a run
     Report(ReportArgs),
@@ -188,9 +201,6 @@ pub struct TransferArgs {
     /// Requests in flight [default: finds its own level]
     #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
-    /// Workers in this process
-    #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub workers: u32,
     /// Size of the parts of large files
     #[arg(long, env = "S3BL_PART_SIZE", default_value = "8MiB", value_name = "SIZE", value_parser = value::size)]
     pub part_size: ByteCount,
@@ -232,6 +242,20 @@ pub struct StopArgs {
 /// `load` and `plan`.
 #[derive(Debug, Clone, Args)]
 pub struct LoadArgs {
+    /// What to load.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Workers in this process
+    #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub workers: u32,
+    /// Say what would be done, and do nothing
+    #[arg(long, short = 'n', env = "S3BL_DRY_RUN")]
+    pub dry_run: bool,
+}
+
+/// What to load, and how: the same for `load` and `master`.
+#[derive(Debug, Clone, Args)]
+pub struct JobArgs {
     /// Directory to load
     #[arg(value_name = "SRC")]
     pub source: OsString,
@@ -241,9 +265,6 @@ pub struct LoadArgs {
     /// How every entry is validated when all is written
     #[arg(long, env = "S3BL_VALIDATE", default_value = "list", value_name = "HOW")]
     pub validate: Validate,
-    /// Say what would be done, and do nothing
-    #[arg(long, short = 'n', env = "S3BL_DRY_RUN")]
-    pub dry_run: bool,
     /// Which entries.
     #[command(flatten)]
     pub select: SelectArgs,
@@ -293,17 +314,29 @@ pub struct RunArgs {
     /// Requests in flight [default: as the run was started]
     #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
-    /// Workers in this process
+    /// Workers in this process; of a fleet, those that the start waits for
     #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub workers: u32,
+    /// The secret shared with workers of a fleet.
+    #[command(flatten)]
+    pub join_key: JoinKeyArgs,
 }
 
 /// `status`.
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     /// The run's name; `latest` for the newest; all runs when left out
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", conflicts_with = "channel")]
     pub run: Option<String>,
+    /// A channel to ask instead, from any machine that reaches it.
+    #[command(flatten)]
+    pub channel: ChannelArgs,
+    /// The secret shared with its members.
+    #[command(flatten)]
+    pub join_key: JoinKeyArgs,
+    /// Where the transport is.
+    #[command(flatten)]
+    pub bucket: BucketArgs,
 }
 
 /// `report`.

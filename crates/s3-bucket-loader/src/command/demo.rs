@@ -101,7 +101,7 @@ async fn load_into(
     let Command::Load(load) = cli.command else {
         unreachable!("the words begin with `load`");
     };
-    let settings = settings::of_load(&load)?;
+    let settings = settings::of_job(&load.job)?;
     let led = begin(stage, settings.clone(), 1, Some(&keys)).await?;
     give_report(stage, &led);
     if !stage.talk.quiet && !stage.talk.json {

@@ -1,9 +1,11 @@
 //! `load` and `validate`: a new run from its first moment to its report.
 
+use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_adapters::store::s3::Checks;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{Mode, RunSettings};
 use s3bl_core::unit::Timestamp;
+use s3bl_port::ledger::Ledger;
 
 use super::Stage;
 use crate::args::{LoadArgs, ValidateArgs};
@@ -11,6 +13,7 @@ use crate::exit::Exit;
 use crate::face::progress::ProgressStyle;
 use crate::face::report::TextStyle;
 use crate::failure::CommandFailure;
+use crate::fleet::Crew;
 use crate::lead::{LeadSettings, Led, lead};
 use crate::settings::{self, directory};
 use crate::wiring::{FixedKeys, Prepared, prepare};
@@ -18,8 +21,8 @@ use crate::{face, home, talk};
 
 /// `load SRC DEST`.
 pub(crate) async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
-    let settings = settings::of_load(args)?;
-    let led = begin(stage, settings, args.transfer.workers, None).await?;
+    let settings = settings::of_job(&args.job)?;
+    let led = begin(stage, settings, args.workers, None).await?;
     Ok(show(stage, &led))
 }
 
@@ -30,16 +33,35 @@ pub(crate) async fn validate(stage: &Stage, args: &ValidateArgs) -> Result<Exit,
     Ok(show(stage, &led))
 }
 
-/// Begins a new run and leads it to its end.
+/// Begins a new run and leads it to its end, with workers in this process.
 pub(crate) async fn begin(
     stage: &Stage,
     settings: RunSettings,
     workers: u32,
     keys: Option<&FixedKeys>,
 ) -> Result<Led, CommandFailure> {
-    refuse_home_in_source(stage, &settings)?;
-    let prepared = prepare(&settings, keys).await?;
-    warn_of_weak_checks(stage, &settings, &prepared);
+    let prepared = prepare_new(stage, &settings, keys).await?;
+    let (ledger, header) = new_run(stage, settings)?;
+    lead_run(stage, Box::new(ledger), &header, prepared, Crew::Local(workers)).await
+}
+
+/// Opens what a new run needs, and warns of what is weak.
+pub(super) async fn prepare_new(
+    stage: &Stage,
+    settings: &RunSettings,
+    keys: Option<&FixedKeys>,
+) -> Result<Prepared, CommandFailure> {
+    refuse_home_in_source(stage, settings)?;
+    let prepared = prepare(settings, keys).await?;
+    warn_of_weak_checks(stage, settings, &prepared);
+    Ok(prepared)
+}
+
+/// Makes the ledger of a new run.
+pub(super) fn new_run(
+    stage: &Stage,
+    settings: RunSettings,
+) -> Result<(SqliteLedger, RunHeader), CommandFailure> {
     let header = RunHeader {
         run: home::new_run(),
         created: Timestamp(now_ms()),
@@ -54,21 +76,21 @@ pub(crate) async fn begin(
         let destination = header.settings.destination.url();
         talk::say(&format!("run {run}: {verb} {source} to {destination}"));
     }
-    lead_run(stage, Box::new(ledger), &header, prepared, workers).await
+    Ok((ledger, header))
 }
 
 /// Leads a run whose ledger is open.
 pub(crate) async fn lead_run(
     stage: &Stage,
-    ledger: Box<dyn s3bl_port::ledger::Ledger>,
+    ledger: Box<dyn Ledger>,
     header: &RunHeader,
     prepared: Prepared,
-    workers: u32,
+    crew: Crew,
 ) -> Result<Led, CommandFailure> {
     let folder = stage.home.run_folder(&header.run);
     stage.log.open(&folder).map_err(CommandFailure::could_not_run)?;
     let progress = progress_style(stage);
-    lead(ledger, prepared, LeadSettings { workers, progress, folder }).await
+    lead(ledger, prepared, LeadSettings { crew, progress, folder }).await
 }
 
 fn progress_style(stage: &Stage) -> ProgressStyle {

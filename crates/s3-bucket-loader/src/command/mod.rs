@@ -1,13 +1,16 @@
 //! One file a command.
 
+mod cleanup;
 mod demo;
 mod docs;
 mod doctor;
 mod load;
+mod master;
 mod plan;
 mod report;
 mod run;
 mod status;
+mod worker;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
@@ -37,6 +40,12 @@ pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
         Command::Plan(args) => wait(plan::plan(&stage, &args)),
         Command::Resume(args) => wait(run::resume(&stage, &args)),
         Command::Retry(args) => wait(run::retry(&stage, &args)),
+        Command::Master(args) => wait(master::master(&stage, &args)),
+        Command::Worker(args) => wait(worker::worker(&stage, &args)),
+        Command::Cleanup(args) => wait(cleanup::cleanup(&stage, &args)),
+        Command::Status(args) if args.channel.channel.is_some() => {
+            wait(status::of_channel(&stage, &args))
+        }
         Command::Status(args) => status::status(&stage, &args),
         Command::Report(args) => report::report(&stage, &args),
         Command::Doctor(args) => wait(doctor::doctor(&stage, &args)),

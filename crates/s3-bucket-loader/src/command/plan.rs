@@ -56,7 +56,7 @@ struct Sink<'a> {
 
 /// `plan SRC DEST`, and `load --dry-run`.
 pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
-    let settings = settings::of_load(args)?;
+    let settings = settings::of_job(&args.job)?;
     let source = open_source(&settings)?;
     open_bucket(&settings.destination, None).await?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -6,10 +6,12 @@ use s3bl_port::ledger::Ledger;
 
 use super::Stage;
 use super::load::{lead_run, show};
+use super::master::crew_of;
 use super::report::report_of;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
+use crate::fleet::{Crew, Place};
 use crate::home::ledger_failure;
 use crate::lead::abort_uploads;
 use crate::talk;
@@ -65,7 +67,11 @@ async fn go_on(
         let destination = settings.destination.url();
         talk::say(&format!("{verb} run {}, to {destination}", header.run));
     }
+    let crew = match Place::find(&stage.home.run_folder(&header.run))? {
+        Some(place) => crew_of(stage, &header.run, &place, args).await?,
+        None => Crew::Local(args.workers),
+    };
     let led =
-        lead_run(stage, ledger, &RunHeader { settings, ..header }, prepared, args.workers).await?;
+        lead_run(stage, ledger, &RunHeader { settings, ..header }, prepared, crew).await?;
     Ok(show(stage, &led))
 }

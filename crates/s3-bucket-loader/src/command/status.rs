@@ -1,14 +1,24 @@
-//! `status`: the runs of this machine, or how one stands.
+//! `status`: the runs of this machine, how one stands, or who works on a channel.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use s3bl_adapters::channel::sealed::Refusals;
+use s3bl_adapters::channel::secure_control;
+use s3bl_core::id::WorkerId;
 use s3bl_core::ledger::{Recovered, RunHeader};
 use s3bl_core::unit::ByteCount;
+use s3bl_core::wire::{RunDocument, RunStanding};
 use s3bl_port::ledger::Ledger;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::Stage;
 use crate::args::StatusArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
+use crate::fleet::{Place, await_offer, channel_failure, find_key};
 use crate::home::ledger_failure;
 use crate::settings::directory;
 use crate::talk;
@@ -110,4 +120,92 @@ fn line(standing: &Standing) -> String {
         "{run}  {phase} ({state})\n  {source} -> {destination}\n  found {found}{rest}, written {written} ({bytes}), \
          validated {validated}, failed {failed}, unsound {unsound}\n"
     )
+}
+
+/// How long the master of a channel may take to be heard: it speaks every few seconds.
+const HEARING: Duration = Duration::from_secs(30);
+
+/// `status --channel NAME`, from any machine that reaches the transport.
+pub(crate) async fn of_channel(stage: &Stage, args: &StatusArgs) -> Result<Exit, CommandFailure> {
+    let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
+        CommandFailure::usage(anyhow!("there is no join key"))
+            .advise("say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY")
+    })?;
+    let place = Place::new(&args.channel, &args.bucket, None, Duration::from_mins(1))?;
+    let channel = place.open().await?;
+    let chance: String = std::iter::repeat_with(fastrand::lowercase).take(6).collect();
+    let listener = WorkerId::new(format!("status-{chance}")).context("name this listener")?;
+    let nobody = || {
+        let error = anyhow!("no master speaks on channel {}", place.channel);
+        CommandFailure::could_not_run(error).advise("check --channel and the transport")
+    };
+    let joined = channel.join(&listener).await.map_err(channel_failure)?;
+    let end = joined.ok_or_else(nobody)?;
+    let refusals: Arc<Refusals> = Arc::default();
+    let control = Arc::clone(&end.control);
+    let end = secure_control(end, &key, &refusals);
+    let offer = await_offer(&end, &refusals, Some(Instant::now() + HEARING)).await;
+    if let Err(error) = control.leave().await {
+        tracing::warn!(%error, "what this command used of the channel could not be removed");
+    }
+    let document = offer?.ok_or_else(nobody)?.document;
+    if stage.talk.json {
+        let json = serde_json::to_string_pretty(&Heard::of(&document));
+        talk::give(&format!("{}\n", json.map_err(CommandFailure::could_not_run)?));
+    } else {
+        talk::give(&heard_in_words(&document));
+    }
+    Ok(Exit::Clean)
+}
+
+/// What the master of a channel says.
+#[derive(Debug, Serialize)]
+struct Heard<'a> {
+    run: &'a str,
+    destination: String,
+    phase: &'static str,
+    is_stopping: bool,
+    #[serde(flatten)]
+    standing: &'a RunStanding,
+}
+
+impl<'a> Heard<'a> {
+    fn of(document: &'a RunDocument) -> Self {
+        Self {
+            run: document.run.as_str(),
+            destination: document.settings.destination.url(),
+            phase: document.phase.as_str(),
+            is_stopping: document.is_draining,
+            standing: &document.standing,
+        }
+    }
+}
+
+fn heard_in_words(document: &RunDocument) -> String {
+    let standing = &document.standing;
+    let RunStanding { found, written, validated, failed, unsound, awaits, .. } = standing;
+    let rest = if standing.is_found_final { "" } else { " so far" };
+    let mut words = format!(
+        "{}  {}\n  {} -> {}\n  found {found}{rest}, written {written} ({}), validated {validated}, failed {failed}, \
+         unsound {unsound}\n  waits for {awaits}\n  {} workers\n",
+        document.run,
+        document.phase.as_str(),
+        directory(&document.settings.source).display(),
+        document.settings.destination.url(),
+        standing.written_bytes,
+        standing.workers_total,
+    );
+    for worker in &standing.workers {
+        words.push_str(&format!(
+            "    {:<24} {:<12} holds {}, written {}, validated {}, failed {}, heard {} s ago\n",
+            worker.worker.as_str(),
+            worker.state.as_str(),
+            worker.holding,
+            worker.progress.written,
+            worker.progress.validated,
+            worker.progress.failed,
+            worker.silence.as_secs(),
+        ));
+    }
+    words
 }

@@ -4,6 +4,8 @@
 
 mod arrives;
 mod faults;
+mod fleet;
+mod fleet_stage;
 mod input;
 mod interrupted;
 mod output;

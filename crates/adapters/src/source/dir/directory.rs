@@ -5,7 +5,7 @@ use std::path::Path;
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::SymlinkPolicy;
 use s3bl_core::task::Class;
-use s3bl_core::toc::{PosixFacts, WalkTotals};
+use s3bl_core::toc::{PosixFacts, RootPrint, WalkTotals};
 use s3bl_port::source::{CrawlPlan, CrawlSink, Source, SourceError, SourceFile};
 
 use super::confine::Root;
@@ -40,6 +40,10 @@ impl Source for DirectorySource {
         let planned = plan.selection.symlinks;
         assert_eq!(planned, self.symlinks, "a source is walked with the policy that it reads with");
         crawl::crawl(&self.root, plan, sink)
+    }
+
+    fn root_print(&self) -> Result<RootPrint, SourceError> {
+        read::root_print(&self.root)
     }
 
     fn read_whole(

@@ -8,11 +8,11 @@
 //! parent directories open would not pay.
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{OFlags, StatxFlags};
+use rustix::fs::{Dir, OFlags, StatxFlags};
 use rustix::io::Errno;
 use s3bl_core::path::RelPath;
 use s3bl_core::task::Class;
-use s3bl_core::toc::{EntryKind, PosixFacts};
+use s3bl_core::toc::{EntryKind, PosixFacts, RootPrint};
 use s3bl_port::source::{SourceError, SourceFile};
 
 use super::confine::{Root, patiently};
@@ -105,6 +105,23 @@ pub(super) fn directory(root: &Root, path: &RelPath) -> Result<PosixFacts, Sourc
         return Err(changed(path, "it is no directory any more".to_owned()));
     }
     Ok(posix_facts(&found))
+}
+
+/// Looks at the names in the root, as [`s3bl_port::source::Source::root_print`] has it.
+pub(super) fn root_print(root: &Root) -> Result<RootPrint, SourceError> {
+    let path = RelPath::root();
+    let fail = |action| move |error| trouble(action, &RelPath::root(), error);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let opened = patiently(|| root.open_beneath(path.as_bytes(), flags)).map_err(fail("open"))?;
+    let mut print = RootPrint::default();
+    for entry in Dir::new(opened).map_err(fail("list"))? {
+        let entry = entry.map_err(fail("list"))?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            print.add(name);
+        }
+    }
+    Ok(print)
 }
 
 fn open_regular(root: &Root, path: &RelPath) -> Result<(OwnedFd, PosixFacts), SourceError> {

@@ -1,0 +1,193 @@
+//! The ledger: records become durable some time after they were appended, in order, and a crash loses the rest.
+//!
+//! What a record changes is written down here a second time, after the contract of the port `Ledger`, so that the
+//! machine's sums have something to be compared with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use s3bl_core::id::{Attempt, TaskId, WorkerId};
+use s3bl_core::ledger::{
+    Finding, Planned, Record, Recovered, UploadMark, ValidateTally, WorkerTally, WriteTally,
+};
+use s3bl_core::master::Phase;
+use s3bl_core::toc::WalkTotals;
+
+/// A result of the pass WRITE.
+#[derive(Debug)]
+pub struct WriteRow {
+    pub worker: WorkerId,
+    pub tally: WriteTally,
+    pub outcomes: Bytes,
+    pub findings: Vec<Finding>,
+}
+
+/// A result of the pass VALIDATE.
+#[derive(Debug)]
+pub struct ValidateRow {
+    pub attempt: Attempt,
+    pub worker: WorkerId,
+    pub tally: ValidateTally,
+    pub findings: Vec<Finding>,
+}
+
+/// What is durable.
+#[derive(Debug, Default)]
+pub struct Durable {
+    pub epoch: u64,
+    pub phase: Option<Phase>,
+    pub toc: Option<(WalkTotals, u64)>,
+    pub tasks: BTreeMap<TaskId, Planned>,
+    pub written: BTreeMap<TaskId, WriteRow>,
+    pub validated: BTreeMap<TaskId, ValidateRow>,
+    pub walk_findings: Vec<Finding>,
+    void_tasks_max: u64,
+    uploads: BTreeMap<(String, String), bool>,
+}
+
+/// The ledger of the run, and what waits for its disk.
+#[derive(Debug, Default)]
+pub struct SimLedger {
+    pub durable: Durable,
+    pending: Vec<(u64, Record)>,
+    /// How many of those the disk is writing.
+    group: usize,
+}
+
+impl SimLedger {
+    /// Appends a record. True if the disk was idle, and begins now.
+    pub fn append(&mut self, number: u64, record: Record) -> bool {
+        self.pending.push((number, record));
+        let is_idle = self.group == 0;
+        if is_idle {
+            self.group = self.pending.len();
+        }
+        is_idle
+    }
+
+    /// The disk is done with a group: its last number, and whether the next group begins.
+    pub fn sync(&mut self) -> (u64, bool) {
+        let mut last = 0;
+        for (number, record) in self.pending.drain(..self.group) {
+            self.durable.apply(record);
+            last = number;
+        }
+        self.group = self.pending.len();
+        (last, self.group > 0)
+    }
+
+    /// The process is gone: what the disk was writing may have come to rest, and the rest is lost. Returns how many
+    /// records were lost.
+    pub fn crash(&mut self, is_group_kept: bool) -> usize {
+        if is_group_kept {
+            self.sync();
+        }
+        self.group = 0;
+        std::mem::take(&mut self.pending).len()
+    }
+
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+}
+
+impl Durable {
+    pub fn apply(&mut self, record: Record) {
+        match record {
+            Record::EpochBegun { epoch, .. } => self.epoch = self.epoch.max(epoch.0),
+            Record::PhaseEntered { phase, .. } => self.phase = Some(phase),
+            Record::CrawlRestarted => self.restart_crawl(),
+            Record::Planned { task, planned } => {
+                if task.0 > self.void_tasks_max {
+                    self.tasks.entry(task).or_insert(planned);
+                }
+            }
+            Record::WalkFinding(finding) => self.walk_findings.push(finding),
+            Record::TocClosed { totals, tasks } => self.toc = self.toc.or(Some((totals, tasks))),
+            Record::WriteDone { task, worker, tally, outcomes, findings, .. } => {
+                if self.tasks.contains_key(&task) {
+                    let row = WriteRow { worker, tally, outcomes, findings };
+                    self.written.entry(task).or_insert(row);
+                }
+            }
+            Record::ValidateDone { task, attempt, worker, tally, findings } => {
+                if self.tasks.contains_key(&task) {
+                    let row = ValidateRow { attempt, worker, tally, findings };
+                    self.validated.entry(task).or_insert(row);
+                }
+            }
+            Record::UploadBegun(mark) => {
+                self.uploads.entry((mark.key, mark.upload)).or_insert(false);
+            }
+            Record::UploadEnded(mark) => {
+                self.uploads.insert((mark.key, mark.upload), true);
+            }
+        }
+    }
+
+    fn restart_crawl(&mut self) {
+        assert!(self.toc.is_none(), "a crawl was to start over although the TOC is closed");
+        let last = self.tasks.last_key_value().map_or(0, |(task, _)| task.0);
+        self.void_tasks_max = self.void_tasks_max.max(last);
+        let kept: BTreeSet<TaskId> = self.written.keys().copied().collect();
+        self.tasks.retain(|task, _| kept.contains(task));
+        self.walk_findings.clear();
+    }
+
+    /// What a master needs to go on.
+    pub fn recovered(&self) -> Recovered {
+        let last = self.tasks.last_key_value().map_or(0, |(task, _)| task.0);
+        let is_unvalidated = |(task, row): &(&TaskId, &WriteRow)| {
+            row.tally.written > 0 && !self.validated.contains_key(task)
+        };
+        let is_unwritten = |task: &&TaskId| !self.written.contains_key(task);
+        let mut recovered = Recovered {
+            epoch: self.epoch,
+            phase: self.phase,
+            toc: self.toc,
+            planned: self.void_tasks_max.max(last),
+            planned_entries: self.tasks.values().map(|task| u64::from(task.entries.count)).sum(),
+            unwritten: self.tasks.keys().filter(is_unwritten).copied().collect(),
+            unvalidated: self.written.iter().filter(is_unvalidated).map(|(task, _)| *task).collect(),
+            walk_findings: self.walk_findings.len() as u64,
+            uploads: self.open_uploads(),
+            ..Recovered::default()
+        };
+        for finding in &self.walk_findings {
+            *recovered.walk_classes.entry(finding.failure.class).or_default() += 1;
+        }
+        let mut workers: BTreeMap<WorkerId, WorkerTally> = BTreeMap::new();
+        for row in self.written.values() {
+            recovered.write.add(&row.tally);
+            let share = workers.entry(row.worker.clone()).or_default();
+            share.written += row.tally.written;
+            share.failed += row.tally.failed;
+        }
+        for row in self.validated.values() {
+            recovered.validate.add(&row.tally);
+            let share = workers.entry(row.worker.clone()).or_default();
+            share.validated += row.tally.validated;
+            share.failed += row.tally.unsound();
+        }
+        recovered.workers = workers.into_iter().collect();
+        recovered
+    }
+
+    fn open_uploads(&self) -> Vec<UploadMark> {
+        let is_open = |(_, is_ended): &(&(String, String), &bool)| !**is_ended;
+        let mark = |((key, upload), _): (&(String, String), &bool)| UploadMark {
+            key: key.clone(),
+            upload: upload.clone(),
+        };
+        self.uploads.iter().filter(is_open).map(mark).collect()
+    }
+
+    /// Whether a result of the batch has come to rest, or none is wanted.
+    pub fn is_done(&self, pass: s3bl_core::task::Pass, task: TaskId) -> bool {
+        let has_result = match pass {
+            s3bl_core::task::Pass::Write => self.written.contains_key(&task),
+            s3bl_core::task::Pass::Validate => self.validated.contains_key(&task),
+        };
+        has_result || !self.tasks.contains_key(&task)
+    }
+}

@@ -1,0 +1,314 @@
+//! A worker's process: its machine, and a driver that does what the real one does with the machine's effects.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use s3bl_core::id::{TaskId, WorkerId};
+use s3bl_core::wire::{ResultMessage, RunDocument, TaskMessage, decode, encode};
+use s3bl_core::worker::{Effect, Event, TaskHead, Worker, WorkerSettings};
+
+use super::chance::{Clock, MINUTE, Moment, SECOND};
+use super::lane::Job;
+use super::message;
+use super::queue::Delivery;
+use super::world::{Happening, Which, Who, World};
+
+/// Alarms in a row that were due before they were set: more is a machine that never sleeps.
+const LATE_ALARMS_MAX: u32 = 100;
+
+/// Something that happens to a worker.
+#[derive(Debug)]
+pub enum WorkerInput {
+    Alarm,
+    Received(Vec<Delivery>),
+    /// A job goes on with its next entry.
+    Job(u64),
+    /// A message for the master is to be put on the result queue, now or again.
+    Tell(Option<TaskId>, Bytes),
+    Leave,
+}
+
+/// A place where workers run, one after the other.
+#[derive(Debug)]
+pub struct Slot {
+    pub name: String,
+    /// Whether each worker of this place has a name of its own.
+    pub is_renamed: bool,
+    pub clock: Clock,
+    /// How long it takes for an entry.
+    pub pace: Moment,
+    pub cut_until: Moment,
+    /// When the next worker starts, after one has gone.
+    pub back: Moment,
+    pub process: Option<WorkerProcess>,
+}
+
+/// A worker that runs.
+#[derive(Debug)]
+pub struct WorkerProcess {
+    pub life: u64,
+    pub worker: WorkerId,
+    pub machine: Worker,
+    pub paused_until: Moment,
+    pub jobs: BTreeMap<u64, Job>,
+    pub last_job: u64,
+    pub is_unable: bool,
+    deliveries: BTreeMap<u64, (u64, TaskMessage)>,
+    last_delivery: u64,
+    results: BTreeMap<TaskId, ResultMessage>,
+    sequence: u64,
+    alarm: Option<Moment>,
+    late_alarms: u32,
+}
+
+impl World {
+    pub fn start_worker(&mut self, slot: usize) {
+        let life = self.chance.next();
+        let place = &mut self.slots[slot];
+        let name = if place.is_renamed { format!("{}-{life:x}", place.name) } else { place.name.clone() };
+        let settings = WorkerSettings {
+            held_max: self.chance.between(1, 8) as usize,
+            backlog_low: self.chance.between(1, 20),
+            ..WorkerSettings::default()
+        };
+        let sequence = place.clock.at(self.now).0;
+        place.process = Some(WorkerProcess {
+            life,
+            worker: WorkerId::new(name).unwrap(),
+            machine: Worker::new(message::run_id(), settings),
+            paused_until: 0,
+            jobs: BTreeMap::new(),
+            last_job: 0,
+            is_unable: false,
+            deliveries: BTreeMap::new(),
+            last_delivery: 0,
+            results: BTreeMap::new(),
+            sequence,
+            alarm: None,
+            late_alarms: 0,
+        });
+        self.history.note(self.now, "worker starts", &[slot as u64]);
+        self.feed_worker(slot, Event::Begin);
+    }
+
+    /// The worker's process dies, whatever it does.
+    pub fn kill_worker(&mut self, slot: usize) {
+        if self.slots[slot].process.take().is_some() {
+            self.history.note(self.now, "worker dies", &[slot as u64]);
+            self.slots[slot].back = self.now + self.chance.between(SECOND, 10 * MINUTE);
+        }
+    }
+
+    /// Until when the worker hears nothing, if it is paused.
+    pub fn worker_pause(&self, slot: usize) -> Option<(Moment, u64)> {
+        let process = self.slots[slot].process.as_ref()?;
+        (self.now < process.paused_until).then_some((process.paused_until, process.life))
+    }
+
+    pub fn process(&mut self, slot: usize) -> &mut WorkerProcess {
+        self.slots[slot].process.as_mut().expect("the worker lives")
+    }
+
+    pub fn is_alive(&self, slot: usize, life: u64) -> bool {
+        self.slots[slot].process.as_ref().is_some_and(|process| process.life == life)
+    }
+
+    pub fn to_worker(&mut self, slot: usize, life: u64, input: WorkerInput) {
+        if !self.is_alive(slot, life) {
+            return;
+        }
+        if let Some((until, _)) = self.worker_pause(slot) {
+            self.plan_at(until, Happening::ToWorker(slot, life, input));
+            return;
+        }
+        match input {
+            WorkerInput::Alarm => self.worker_alarm(slot),
+            WorkerInput::Received(deliveries) => self.take_tasks(slot, life, deliveries),
+            WorkerInput::Job(job) => self.go_on(slot, job),
+            WorkerInput::Tell(task, bytes) => self.tell(slot, task, bytes),
+            WorkerInput::Leave => self.feed_worker(slot, Event::Leave),
+        }
+    }
+
+    pub fn hear_document(&mut self, slot: usize, document: RunDocument) {
+        if self.slots[slot].process.is_none() {
+            return;
+        }
+        let age = |document: &RunDocument| (document.epoch, document.revision);
+        let before = self.process(slot).machine.document().map(age);
+        self.feed_worker(slot, Event::Document(Box::new(document)));
+        if let Some(process) = &self.slots[slot].process {
+            let after = process.machine.document().map(age);
+            assert!(after >= before, "a worker went back to an older run document");
+        }
+    }
+
+    fn take_tasks(&mut self, slot: usize, life: u64, deliveries: Vec<Delivery>) {
+        for Delivery { receipt, body } in deliveries {
+            if !self.is_alive(slot, life) {
+                return;
+            }
+            let message: TaskMessage = decode(&body).unwrap();
+            let head = TaskHead::from(&message);
+            let process = self.process(slot);
+            process.last_delivery += 1;
+            let delivery = process.last_delivery;
+            process.deliveries.insert(delivery, (receipt, message));
+            self.feed_worker(slot, Event::Delivered { head, delivery });
+        }
+        if self.is_alive(slot, life) {
+            self.feed_worker(slot, Event::Received);
+        }
+    }
+
+    fn worker_alarm(&mut self, slot: usize) {
+        let (now, clock) = (self.now, self.slots[slot].clock);
+        let process = self.process(slot);
+        process.alarm = None;
+        let due = process.machine.poll_timeout().map(|due| clock.moment_of(due));
+        if due.is_some_and(|due| due <= now) {
+            self.feed_worker(slot, Event::TimedOut);
+        } else {
+            self.set_worker_alarm(slot);
+        }
+    }
+
+    fn set_worker_alarm(&mut self, slot: usize) {
+        let (now, clock) = (self.now, self.slots[slot].clock);
+        let Some(process) = self.slots[slot].process.as_mut() else {
+            return;
+        };
+        let Some(due) = process.machine.poll_timeout() else {
+            return;
+        };
+        let due = clock.moment_of(due);
+        process.late_alarms = if due <= now { process.late_alarms + 1 } else { 0 };
+        assert!(process.late_alarms < LATE_ALARMS_MAX, "a worker spins");
+        let due = due.max(now + 1);
+        if process.alarm.is_none_or(|alarm| due < alarm) {
+            process.alarm = Some(due);
+            let life = process.life;
+            self.plan_at(due, Happening::ToWorker(slot, life, WorkerInput::Alarm));
+        }
+    }
+
+    pub fn feed_worker(&mut self, slot: usize, event: Event) {
+        let now = self.slots[slot].clock.at(self.now);
+        let process = self.process(slot);
+        let backlog = process.jobs.values().map(Job::backlog).sum();
+        process.machine.handle(now, Event::Backlog(backlog));
+        process.machine.handle(now, event);
+        while let Some(effect) =
+            self.slots[slot].process.as_mut().and_then(|process| process.machine.poll_effect())
+        {
+            self.do_for_worker(slot, effect);
+        }
+        self.set_worker_alarm(slot);
+    }
+
+    fn do_for_worker(&mut self, slot: usize, effect: Effect) {
+        let life = self.process(slot).life;
+        match effect {
+            Effect::Report { state, document, holding } => {
+                let process = self.process(slot);
+                process.sequence += 1;
+                let (sequence, worker) = (process.sequence, process.worker.clone());
+                let report = message::report(&worker, sequence, (state, document), holding);
+                let bytes = encode(&report);
+                self.history.note(self.now, "report", &[slot as u64, state as u64]);
+                self.broadcast(Who::Worker(slot), || Happening::Report(bytes.clone()));
+            }
+            Effect::Receive { count } => {
+                self.receive(Who::Worker(slot), life, Which::Tasks, count.min(10));
+            }
+            Effect::Execute { delivery, .. } => self.execute(slot, delivery),
+            Effect::SendResult { task } => {
+                if let Some(result) = self.process(slot).results.remove(&task) {
+                    self.tell(slot, Some(task), encode(&result));
+                }
+            }
+            Effect::Extend { delivery } => {
+                if let Some((receipt, _)) = self.process(slot).deliveries.get(&delivery) {
+                    let receipt = *receipt;
+                    self.extend(slot, receipt);
+                }
+            }
+            Effect::Acknowledge { delivery } => {
+                if let Some((receipt, message)) = self.process(slot).deliveries.remove(&delivery) {
+                    self.check_farewell(slot, &message);
+                    self.acknowledge(Who::Worker(slot), Which::Tasks, receipt);
+                }
+            }
+            Effect::Release { delivery } => {
+                if let Some((receipt, _)) = self.process(slot).deliveries.remove(&delivery) {
+                    self.release(slot, receipt);
+                }
+            }
+            Effect::Abandon { task } => {
+                let process = self.process(slot);
+                process.jobs.retain(|_, job| job.task != task);
+                process.results.remove(&task);
+            }
+            Effect::Exit => {
+                self.history.note(self.now, "worker leaves", &[slot as u64]);
+                self.slots[slot].process = None;
+                self.slots[slot].back = self.now + self.chance.between(SECOND, 10 * MINUTE);
+            }
+        }
+    }
+
+    /// A task leaves the queue only when its result is on the result queue, or nobody waits for it.
+    fn check_farewell(&mut self, slot: usize, message: &TaskMessage) {
+        let (pass, task) = (message.pass, message.task);
+        let worker = self.process(slot).worker.clone();
+        let is_useful = self.model.is_useful(message, &self.ledger.durable);
+        let is_answered = self.model.has_answered(&worker, pass, task);
+        assert!(is_answered || !is_useful, "batch {task} left the queue without a result");
+    }
+
+    fn execute(&mut self, slot: usize, delivery: u64) {
+        let Some((_, message)) = self.process(slot).deliveries.get(&delivery) else {
+            return;
+        };
+        let job = Job::new(message);
+        self.history.note(self.now, "execute", &[slot as u64, job.pass as u64, job.task.0]);
+        self.model.executed(job.pass, job.task);
+        let process = self.process(slot);
+        process.last_job += 1;
+        let number = process.last_job;
+        process.jobs.insert(number, job);
+        self.plan_job(slot, number, 1);
+    }
+
+    pub fn plan_job(&mut self, slot: usize, job: u64, span: Moment) {
+        let life = self.process(slot).life;
+        self.plan_in(span, Happening::ToWorker(slot, life, WorkerInput::Job(job)));
+    }
+
+    /// Every entry of a job has its outcome.
+    pub fn finish(&mut self, slot: usize, number: u64) {
+        let process = self.process(slot);
+        let Some(job) = process.jobs.remove(&number) else {
+            return;
+        };
+        let task = job.task;
+        let result = message::result((task, job.attempt), &process.worker, job.result());
+        process.results.insert(task, result);
+        self.feed_worker(slot, Event::Finished { task });
+    }
+
+    /// Puts a message on the result queue, and tries until it is there.
+    pub fn tell(&mut self, slot: usize, task: Option<TaskId>, bytes: Bytes) {
+        let life = self.process(slot).life;
+        if !self.send(Who::Worker(slot), Which::Results, &bytes) {
+            let input = WorkerInput::Tell(task, bytes);
+            self.plan_in(SECOND, Happening::ToWorker(slot, life, input));
+            return;
+        }
+        let message: ResultMessage = decode(&bytes).unwrap();
+        self.model.answered(&message);
+        if let Some(task) = task {
+            self.feed_worker(slot, Event::ResultSent { task });
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `master`: leads a load that workers on other machines do.
+
+use std::path::Path;
+
+use s3bl_core::id::RunId;
+use s3bl_core::settings::{BatchSettings, RunSettings};
+
+use super::Stage;
+use super::load::{lead_run, new_run, prepare_new, show};
+use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
+use crate::exit::Exit;
+use crate::failure::CommandFailure;
+use crate::fleet::{Crew, FleetCrew, Place, find_key, make_key};
+use crate::{settings, talk};
+
+/// Most entries of one batch over a transport whose messages are bounded: their outcomes travel with them to VALIDATE.
+const ENTRIES_MAX: u32 = 2000;
+
+/// `master SRC DEST`.
+pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailure> {
+    let settings = settings_of(&args.job, &args.fleet)?;
+    let lease = settings.batch.lease;
+    // What can be known before a run is made: the transport answers, and the key can be read.
+    let named_key = find_key(args.join_key.join_key_file.as_deref(), None)?;
+    let probe = Place::new(&args.channel, &args.job.bucket, Some("probe"), lease)?;
+    probe.open().await?;
+    let prepared = prepare_new(stage, &settings, None).await?;
+    let (ledger, header) = new_run(stage, settings)?;
+    let folder = stage.home.run_folder(&header.run);
+    let name = Some(header.run.as_str());
+    let place = Place {
+        worker_wait: args.fleet.worker_wait,
+        summary_every: args.fleet.summary_interval,
+        requests_max: args.fleet.rps_limit,
+        ..Place::new(&args.channel, &args.job.bucket, name, lease)?
+    };
+    place.keep(&folder)?;
+    let (key, key_file) = match named_key {
+        Some(key) => (key, args.join_key.join_key_file.clone()),
+        None => {
+            let (key, path) = make_key(&folder)?;
+            (key, Some(path))
+        }
+    };
+    say_how_to_join(stage, &place, key_file.as_deref());
+    let crew = Crew::Fleet(FleetCrew {
+        channel: place.open().await?,
+        key,
+        workers: args.fleet.workers,
+        workers_min: args.fleet.min_workers.min(args.fleet.workers),
+        worker_wait: place.worker_wait,
+        summary_every: place.summary_every,
+        requests_max: place.requests_max,
+    });
+    let led = lead_run(stage, Box::new(ledger), &header, prepared, crew).await?;
+    Ok(show(stage, &led))
+}
+
+fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandFailure> {
+    let settings = settings::of_job(job)?;
+    let entries_max = settings.batch.entries_max.min(ENTRIES_MAX);
+    let batch = BatchSettings { entries_max, lease: fleet.lease, ..settings.batch };
+    settings::checked(RunSettings { batch, ..settings })
+}
+
+fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>) {
+    if stage.talk.quiet {
+        return;
+    }
+    let flags = place.worker_flags();
+    let key = match key_file {
+        Some(path) => format!(" --join-key-file {}", path.display()),
+        None => " (with the same S3BL_JOIN_KEY)".to_owned(),
+    };
+    talk::say(&format!("start each worker with:\n  s3-bucket-loader worker {flags}{key}"));
+}
+
+/// The crew of a run that a fleet began, to go on with it.
+pub(super) async fn crew_of(
+    stage: &Stage,
+    run: &RunId,
+    place: &Place,
+    args: &RunArgs,
+) -> Result<Crew, CommandFailure> {
+    let kept = stage.home.run_folder(run).join("join.key");
+    let named = args.join_key.join_key_file.as_deref();
+    let key = find_key(named, Some(&kept))?.ok_or_else(|| {
+        CommandFailure::usage(anyhow::anyhow!("run {run} was led with a join key of yours"))
+            .advise("say --join-key-file FILE, or set S3BL_JOIN_KEY")
+    })?;
+    let key_file = named.map(Path::to_owned).or_else(|| kept.exists().then_some(kept));
+    say_how_to_join(stage, place, key_file.as_deref());
+    Ok(Crew::Fleet(FleetCrew {
+        channel: place.open().await?,
+        key,
+        workers: args.workers,
+        workers_min: 1,
+        worker_wait: place.worker_wait,
+        summary_every: place.summary_every,
+        requests_max: place.requests_max,
+    }))
+}

@@ -1,0 +1,192 @@
+//! `worker`: waits on a channel for a master, and works for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use s3bl_adapters::channel::sealed::Refusals;
+use s3bl_adapters::channel::secure_control;
+use s3bl_core::id::{RunId, WorkerId};
+use s3bl_core::wire::SealKey;
+use s3bl_core::worker::Departure;
+use s3bl_port::channel::{Channel, WorkerEnd};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Stage;
+use crate::args::WorkerArgs;
+use crate::exit::Exit;
+use crate::failure::CommandFailure;
+use crate::fleet::{Pins, Place, await_offer, channel_failure, find_key, take_post};
+use crate::{settings, signals, talk};
+
+/// Pause between two looks for a channel that is not there yet.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The lease of the channel's queues is the master's to say; a worker never makes one.
+const ANY_LEASE: Duration = Duration::from_mins(1);
+
+/// `worker`.
+pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, CommandFailure> {
+    let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
+        CommandFailure::usage(anyhow!("there is no join key"))
+            .advise("say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY")
+    })?;
+    let place = Place::new(&args.channel, &args.bucket, None, ANY_LEASE)?;
+    let pins = pins(args)?;
+    let worker = name(args)?;
+    let channel = place.open().await?;
+    let (leave, leaving) = watch::channel(false);
+    let signals = signals::leave_on_signal(leave)?;
+    let applicant = Applicant { stage, channel, key, worker, pins, leaving };
+    let wait = (!args.stay).then_some(args.master_wait);
+    let exit = applicant.work(wait, args.stay, &place.channel).await;
+    drop(signals);
+    exit
+}
+
+fn pins(args: &WorkerArgs) -> Result<Pins, CommandFailure> {
+    Ok(Pins {
+        source: args.source.as_deref().map(settings::source).transpose()?,
+        destination: match &args.destination {
+            Some(typed) => Some(settings::destination(typed, &args.bucket)?),
+            None => None,
+        },
+        endpoint_url: args.bucket.endpoint_url.clone(),
+        region: args.bucket.region.clone(),
+        profile: args.bucket.profile.clone(),
+        concurrency: args.concurrency,
+        master_silence: args.master_silence,
+    })
+}
+
+/// The name that was typed; else the machine's, with some chance behind it, since one machine may have several workers.
+fn name(args: &WorkerArgs) -> Result<WorkerId, CommandFailure> {
+    if let Some(name) = &args.name {
+        return WorkerId::new(name.as_str()).map_err(CommandFailure::usage);
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let legal = |character: &char| character.is_ascii_alphanumeric() || *character == '-';
+    let host: String = host.chars().filter(legal).skip_while(|&first| first == '-').take(16).collect();
+    let chance: String = std::iter::repeat_with(fastrand::lowercase).take(6).collect();
+    let name = if host.is_empty() { chance } else { format!("{host}-{chance}") };
+    Ok(WorkerId::new(name).context("name this worker")?)
+}
+
+/// A worker that looks for work.
+struct Applicant<'a> {
+    stage: &'a Stage,
+    channel: Arc<dyn Channel>,
+    key: SealKey,
+    worker: WorkerId,
+    pins: Pins,
+    leaving: watch::Receiver<bool>,
+}
+
+impl Applicant<'_> {
+    async fn work(
+        mut self,
+        wait: Option<Duration>,
+        stays: bool,
+        channel: &str,
+    ) -> Result<Exit, CommandFailure> {
+        let mut last = None;
+        loop {
+            self.say(&format!("worker {}: waiting for a master on channel {channel}", self.worker));
+            let deadline = wait.map(|wait| Instant::now() + wait);
+            let Some(end) = self.join(deadline).await? else {
+                return self.came_to_nothing(wait, channel);
+            };
+            let control = Arc::clone(&end.control);
+            let worked = self.take_part(end, deadline, last.as_ref()).await;
+            if let Err(error) = control.leave().await {
+                tracing::warn!(%error, "what this worker used of the channel could not be removed");
+            }
+            match worked? {
+                None => return self.came_to_nothing(wait, channel),
+                Some((run, departure)) => {
+                    if let Some(exit) = self.after(&run, departure, stays) {
+                        return Ok(exit);
+                    }
+                    last = Some(run);
+                }
+            }
+        }
+    }
+
+    /// Joins the channel as soon as it is there; `None` if it is not in time, or the worker is to leave.
+    async fn join(&mut self, deadline: Option<Instant>) -> Result<Option<WorkerEnd>, CommandFailure> {
+        loop {
+            if let Some(end) = self.channel.join(&self.worker).await.map_err(channel_failure)? {
+                return Ok(Some(end));
+            }
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let next_look = tokio::time::timeout(LOOK_EVERY, self.leaving.wait_for(|leaves| *leaves));
+            if is_late || next_look.await.is_ok() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Works in the run that is offered, unless it is the one that this worker has done with.
+    async fn take_part(
+        &mut self,
+        end: WorkerEnd,
+        deadline: Option<Instant>,
+        last: Option<&RunId>,
+    ) -> Result<Option<(RunId, Departure)>, CommandFailure> {
+        let refusals: Arc<Refusals> = Arc::default();
+        let end = secure_control(end, &self.key, &refusals);
+        let offer = loop {
+            let mut leaving = self.leaving.clone();
+            let offer = tokio::select! {
+                offer = await_offer(&end, &refusals, deadline) => offer?,
+                _ = leaving.wait_for(|leaves| *leaves) => None,
+            };
+            match offer {
+                Some(offer) if last == Some(&offer.document.run) => {}
+                Some(offer) => break offer,
+                None => return Ok(None),
+            }
+        };
+        let run = offer.document.run.clone();
+        let (verb, destination) = ("working for run", offer.document.settings.destination.url());
+        self.say(&format!("worker {}: {verb} {run}, to {destination}", self.worker));
+        let post =
+            take_post(offer, end, &self.key, &refusals, self.worker.clone(), &self.pins).await?;
+        let departure = post.role.run(post.doors, self.leaving.clone()).await;
+        Ok(Some((run, departure.context("work")?)))
+    }
+
+    /// What follows when a run is done with; `None` to wait for the next.
+    fn after(&self, run: &RunId, departure: Departure, stays: bool) -> Option<Exit> {
+        let (words, exit) = match departure {
+            Departure::RunOver if stays => {
+                self.say(&format!("worker {}: run {run} is over", self.worker));
+                return None;
+            }
+            Departure::RunOver => ("the run is over", Exit::Clean),
+            Departure::Asked => ("left as asked; others finish what it held", Exit::Interrupted),
+            Departure::MasterSilent => ("the master has been silent for too long", Exit::CouldNotRun),
+            Departure::Unable => ("cannot go on; the master knows why", Exit::CouldNotRun),
+        };
+        self.say(&format!("worker {}: run {run}: {words}", self.worker));
+        Some(exit)
+    }
+
+    fn came_to_nothing(&self, wait: Option<Duration>, channel: &str) -> Result<Exit, CommandFailure> {
+        if *self.leaving.borrow() {
+            return Ok(Exit::Interrupted);
+        }
+        let waited = wait.unwrap_or_default().as_secs();
+        let error = anyhow!("no master came to channel {channel} within {waited} s");
+        Err(CommandFailure::could_not_run(error)
+            .advise("start the master, check --channel and the transport, or wait longer by --master-wait"))
+    }
+
+    fn say(&self, words: &str) {
+        if !self.stage.talk.quiet {
+            talk::say(words);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Who does the master's work: workers of this process, or those that come to a channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use s3bl_adapters::channel::inproc::InprocChannel;
+use s3bl_adapters::channel::secure_master;
+use s3bl_core::id::WorkerId;
+use s3bl_core::ledger::RunHeader;
+use s3bl_core::master::MasterSettings;
+use s3bl_core::path::KeyMap;
+use s3bl_core::settings::RunSettings;
+use s3bl_core::wire::{Limits, SealKey};
+use s3bl_core::worker::{Departure, WorkerSettings};
+use s3bl_port::channel::{Channel, MasterEnd};
+use s3bl_roles::worker::{LaneSettings, WorkerDoors, WorkerError, WorkerRole};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::place::channel_failure;
+use crate::failure::CommandFailure;
+use crate::wiring::{self, Prepared};
+
+/// Most bytes of file contents in the memory of one process.
+pub(super) const BUFFER_BYTES: usize = 128 * 1024 * 1024;
+/// How often workers of the same process report: it costs nothing, and progress is smooth.
+const SUMMARY_EVERY: Duration = Duration::from_millis(200);
+
+/// Who works.
+#[derive(Clone)]
+pub(crate) enum Crew {
+    /// Workers in this process, at least 1.
+    Local(u32),
+    /// Workers on other machines.
+    Fleet(FleetCrew),
+}
+
+/// Workers that come to a channel.
+#[derive(Clone)]
+pub(crate) struct FleetCrew {
+    /// Where they come to.
+    pub channel: Arc<dyn Channel>,
+    /// The secret shared with them.
+    pub key: SealKey,
+    /// How many are waited for.
+    pub workers: u32,
+    /// With how many the run starts all the same.
+    pub workers_min: u32,
+    /// How long they are waited for.
+    pub worker_wait: Duration,
+    /// How often they report.
+    pub summary_every: Duration,
+    /// Most requests per second of all together.
+    pub requests_max: Option<u32>,
+}
+
+/// A crew that is there, or on its way.
+pub(crate) struct Gathered {
+    /// The master's end of the channel.
+    pub end: MasterEnd,
+    /// How they are led.
+    pub settings: MasterSettings,
+    /// The workers of this process.
+    pub locals: JoinSet<Result<Departure, WorkerError>>,
+    /// Dropped last: local workers leave when nobody can ask them to stay.
+    pub _leave: watch::Sender<bool>,
+}
+
+/// Makes the channel, and the workers that belong to this process.
+pub(crate) async fn gather(
+    crew: &Crew,
+    header: &RunHeader,
+    prepared: &Prepared,
+) -> Result<Gathered, CommandFailure> {
+    match crew {
+        Crew::Local(workers) => gather_here(*workers, header, prepared).await,
+        Crew::Fleet(fleet) => gather_fleet(fleet, header, prepared).await,
+    }
+}
+
+async fn gather_here(
+    workers: u32,
+    header: &RunHeader,
+    prepared: &Prepared,
+) -> Result<Gathered, CommandFailure> {
+    let run = &header.settings;
+    let channel = InprocChannel::new(run.batch.lease);
+    let end = channel.lead(&header.run).await.map_err(channel_failure)?;
+    let cores = cores();
+    let lanes_each = (cores / workers).max(1);
+    let pace = wiring::pace(run, lanes_each * workers);
+    let (leave, leaving) = watch::channel(false);
+    let mut locals = JoinSet::new();
+    for number in 1..=workers {
+        let worker = WorkerId::new(format!("local-{number}")).context("name a worker")?;
+        let end = channel.join(&worker).await.map_err(channel_failure)?;
+        let end = end.context("join the channel of this process")?;
+        let role = WorkerRole {
+            run: header.run.clone(),
+            worker,
+            settings: WorkerSettings::default(),
+            lanes: lane_settings(run),
+            lane_count: lanes_each,
+            buffer_bytes: BUFFER_BYTES / workers as usize,
+            pace: Arc::clone(&pace),
+        };
+        let doors = WorkerDoors {
+            source: Arc::clone(&prepared.source),
+            open_store: Arc::clone(&prepared.open_store),
+            tasks: end.tasks,
+            results: end.results,
+            control: end.control,
+        };
+        locals.spawn(role.run(doors, leaving.clone()));
+    }
+    let settings = MasterSettings {
+        workers_expected: workers as usize,
+        workers_min: 1,
+        worker_wait: Duration::from_mins(1),
+        summary_every: SUMMARY_EVERY,
+        sweep_after: run.batch.lease * 3,
+        window: 8 * workers as usize,
+        drain_max: Duration::from_mins(2),
+        ..MasterSettings::default()
+    };
+    Ok(Gathered { end, settings, locals, _leave: leave })
+}
+
+async fn gather_fleet(
+    fleet: &FleetCrew,
+    header: &RunHeader,
+    prepared: &Prepared,
+) -> Result<Gathered, CommandFailure> {
+    let run = &header.settings;
+    let end = fleet.channel.lead(&header.run).await.map_err(channel_failure)?;
+    let end = secure_master(end, &fleet.key, &header.run);
+    let root = prepared.source.root_print().map_err(CommandFailure::could_not_run)?;
+    let settings = MasterSettings {
+        workers_expected: fleet.workers as usize,
+        workers_min: fleet.workers_min as usize,
+        worker_wait: fleet.worker_wait,
+        publish_every: fleet.summary_every,
+        summary_every: fleet.summary_every,
+        sweep_after: run.batch.lease * 3,
+        window: 8 * fleet.workers.max(1) as usize,
+        root: Some(root),
+        shared: Some(Limits {
+            requests: fleet.requests_max.map(f64::from),
+            bandwidth: run.transfer.bandwidth,
+        }),
+        ..MasterSettings::default()
+    };
+    let (leave, _) = watch::channel(false);
+    Ok(Gathered { end, settings, locals: JoinSet::new(), _leave: leave })
+}
+
+/// What lanes need to know of a run.
+pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
+    LaneSettings {
+        mode: run.mode,
+        keys: KeyMap::new(&run.destination.prefix),
+        transfer: run.transfer.clone(),
+        symlinks: run.select.symlinks,
+        validate: run.validate,
+    }
+}
+
+/// Cores of this machine that this process may use.
+pub(super) fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores).unwrap_or(u32::MAX)
+}

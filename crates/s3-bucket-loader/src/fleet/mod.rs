@@ -1,0 +1,12 @@
+//! A run over several machines: `place` is where they meet, `key` the secret that they share, `crew` who does the
+//! master's work, `post` a worker's place in a run.
+
+mod crew;
+mod key;
+mod place;
+mod post;
+
+pub(crate) use crew::{Crew, FleetCrew, Gathered, gather};
+pub(crate) use key::{find_key, make_key};
+pub(crate) use place::{Place, channel_failure};
+pub(crate) use post::{Pins, await_offer, take_post};

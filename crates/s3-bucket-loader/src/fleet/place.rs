@@ -1,0 +1,195 @@
+//! Where a master and its workers meet: a transport, its address, and the name of a channel.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use s3bl_adapters::channel::aws::{AwsChannel, AwsSettings};
+use s3bl_adapters::channel::nats::{NatsChannel, NatsSettings};
+use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::args::{BucketArgs, ChannelArgs, Transport};
+use crate::failure::CommandFailure;
+
+/// The server of NATS where none is named.
+const NATS_URL: &str = "nats://127.0.0.1:4222";
+
+/// Where the members of one run meet; kept in the run's folder, so that `resume` and `cleanup` need no flags.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The name of the channel.
+    pub channel: String,
+    /// What carries the messages.
+    pub transport: TransportPlace,
+    /// How long a delivery is leased.
+    pub lease: Duration,
+    /// How long a start waits for workers.
+    pub worker_wait: Duration,
+    /// How often they report.
+    pub summary_every: Duration,
+    /// Most requests per second of all together.
+    pub requests_max: Option<u32>,
+}
+
+/// What carries the messages, and where it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TransportPlace {
+    /// SQS and SNS.
+    Aws {
+        /// The region; found as for the bucket when absent.
+        region: Option<String>,
+        /// The profile of the AWS configuration.
+        profile: Option<String>,
+    },
+    /// NATS.
+    Nats {
+        /// Servers, with commas between them.
+        url: String,
+        /// The credentials file.
+        credentials: Option<PathBuf>,
+        /// Certificates of the server's authority.
+        ca: Option<PathBuf>,
+        /// Replicas of the streams.
+        replicas: u8,
+    },
+}
+
+impl Place {
+    /// Reads what was typed. `name` is the channel's where none was typed.
+    pub(crate) fn new(
+        args: &ChannelArgs,
+        bucket: &BucketArgs,
+        name: Option<&str>,
+        lease: Duration,
+    ) -> Result<Self, CommandFailure> {
+        let channel = args.channel.as_deref().or(name).ok_or_else(|| {
+            CommandFailure::usage(anyhow!("no channel is named"))
+                .advise("say --channel NAME, as the master printed it")
+        })?;
+        let transport = match (args.transport, &args.nats_url) {
+            (Some(Transport::Aws), _) => TransportPlace::Aws {
+                region: bucket.region.clone(),
+                profile: bucket.profile.clone(),
+            },
+            (Some(Transport::Nats), _) | (None, Some(_)) => TransportPlace::Nats {
+                url: args.nats_url.clone().unwrap_or_else(|| NATS_URL.to_owned()),
+                credentials: args.nats_credentials.clone(),
+                ca: args.nats_ca.clone(),
+                replicas: args.nats_replicas,
+            },
+            (None, None) => {
+                let error = anyhow!("no transport is named");
+                return Err(CommandFailure::usage(error)
+                    .advise("say --transport aws (SQS and SNS) or --transport nats --nats-url URL"));
+            }
+        };
+        Ok(Self {
+            channel: channel.to_owned(),
+            transport,
+            lease,
+            worker_wait: Duration::from_mins(10),
+            summary_every: Duration::from_secs(5),
+            requests_max: None,
+        })
+    }
+
+    /// Keeps the place in a run's folder.
+    pub(crate) fn keep(&self, folder: &Path) -> Result<(), CommandFailure> {
+        let path = file_in(folder);
+        let text = serde_json::to_string_pretty(self).map_err(CommandFailure::could_not_run)?;
+        std::fs::write(&path, text + "\n")
+            .with_context(|| format!("write `{}`", path.display()))
+            .map_err(CommandFailure::could_not_run)
+    }
+
+    /// Finds the place of an earlier run; `None` if that was led within one process.
+    pub(crate) fn find(folder: &Path) -> Result<Option<Self>, CommandFailure> {
+        let path = file_in(folder);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(format!("read `{}`", path.display()));
+                return Err(CommandFailure::could_not_run(error));
+            }
+        };
+        let place = serde_json::from_str(&text)
+            .with_context(|| format!("understand `{}`", path.display()))
+            .map_err(CommandFailure::could_not_run)?;
+        Ok(Some(place))
+    }
+
+    /// Reaches the transport.
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Channel>, CommandFailure> {
+        let channel = self.channel.clone();
+        let opened: Result<Arc<dyn Channel>, ChannelError> = match &self.transport {
+            TransportPlace::Aws { region, profile } => AwsChannel::connect(AwsSettings {
+                channel,
+                region: region.clone(),
+                profile: profile.clone(),
+                lease: self.lease,
+            })
+            .await
+            .map(|channel| Arc::new(channel) as _),
+            TransportPlace::Nats { url, credentials, ca, replicas } => {
+                NatsChannel::connect(NatsSettings {
+                    url: url.clone(),
+                    credentials_file: credentials.clone(),
+                    ca_file: ca.clone(),
+                    channel,
+                    lease: self.lease,
+                    replicas: usize::from(*replicas),
+                    bytes_max: None,
+                })
+                .await
+                .map(|channel| Arc::new(channel) as _)
+            }
+        };
+        opened.map_err(channel_failure)
+    }
+
+    /// The flags with which a worker finds this place.
+    pub(crate) fn worker_flags(&self) -> String {
+        let channel = &self.channel;
+        match &self.transport {
+            TransportPlace::Aws { region, profile } => {
+                let flag = |name: &str, value: &Option<String>| {
+                    value.as_ref().map(|value| format!(" --{name} {value}")).unwrap_or_default()
+                };
+                let (region, profile) = (flag("region", region), flag("profile", profile));
+                format!("--transport aws --channel {channel}{region}{profile}")
+            }
+            TransportPlace::Nats { url, credentials, ca, .. } => {
+                let flag = |name: &str, value: &Option<PathBuf>| {
+                    let shown = value.as_ref().map(|value| value.display());
+                    shown.map(|value| format!(" --{name} {value}")).unwrap_or_default()
+                };
+                let credentials = flag("nats-credentials", credentials);
+                let ca = flag("nats-ca", ca);
+                format!("--transport nats --nats-url {url} --channel {channel}{credentials}{ca}")
+            }
+        }
+    }
+}
+
+fn file_in(folder: &Path) -> PathBuf {
+    folder.join("fleet.json")
+}
+
+/// A channel that cannot be used.
+pub(crate) fn channel_failure(error: ChannelError) -> CommandFailure {
+    let advice = match error.kind {
+        ChannelErrorKind::Occupied => {
+            "name another --channel; or, if that run is over, remove it by `s3-bucket-loader cleanup`"
+        }
+        ChannelErrorKind::Unreachable => "check the address, the network and the region",
+        ChannelErrorKind::Credentials => "check the credentials of the transport",
+        ChannelErrorKind::Denied => "allow what is named above to this user or role",
+        ChannelErrorKind::Invalid => return CommandFailure::usage(error),
+        ChannelErrorKind::Other => "see what the transport said above",
+    };
+    CommandFailure::could_not_run(error).advise(advice)
+}

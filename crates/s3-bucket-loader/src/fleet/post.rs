@@ -1,0 +1,259 @@
+//! A worker's place in a run: what a master offers, and whether this worker can take it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use bytes::Bytes;
+use s3bl_adapters::channel::sealed::Refusals;
+use s3bl_adapters::channel::secure_queues;
+use s3bl_core::id::WorkerId;
+use s3bl_core::master::Phase;
+use s3bl_core::settings::{Destination, RunSettings, SourceLocation};
+use s3bl_core::wire::{
+    Progress, RunDocument, SealKey, WorkerReport, WorkerState, decode, encode,
+};
+use s3bl_core::worker::WorkerSettings;
+use s3bl_port::channel::WorkerEnd;
+use s3bl_port::control::WorkerControl;
+use s3bl_port::queue::QueueError;
+use s3bl_roles::worker::{WorkerDoors, WorkerRole};
+use tokio::time::Instant;
+
+use super::crew::{BUFFER_BYTES, cores, lane_settings};
+use crate::failure::CommandFailure;
+use crate::wiring::{self, Prepared, prepare};
+
+/// How long one look for a run document takes.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Documents that the join key did not open, after which it is believed to be wrong.
+const REFUSALS_MAX: u64 = 3;
+
+/// What a master offers.
+pub(crate) struct Offer {
+    /// The run.
+    pub document: RunDocument,
+    /// The document as it came, for the worker's role to read again.
+    bytes: Bytes,
+}
+
+/// What this worker insists on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pins {
+    /// Where the source is on this machine.
+    pub source: Option<SourceLocation>,
+    /// The only destination that is written to.
+    pub destination: Option<Destination>,
+    /// The bucket's service as this machine reaches it.
+    pub endpoint_url: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// The profile with its credentials.
+    pub profile: Option<String>,
+    /// Requests in flight.
+    pub concurrency: Option<u32>,
+    /// How long the master may be silent.
+    pub master_silence: Duration,
+}
+
+/// A place in a run, taken.
+pub(crate) struct Post {
+    /// The role to play.
+    pub role: WorkerRole,
+    /// Its doors.
+    pub doors: WorkerDoors,
+}
+
+/// Waits until a master offers a run that is not over; `None` when `deadline` has passed.
+pub(crate) async fn await_offer(
+    end: &WorkerEnd,
+    refusals: &Refusals,
+    deadline: Option<Instant>,
+) -> Result<Option<Offer>, CommandFailure> {
+    loop {
+        match end.control.receive(LOOK).await {
+            Ok(Some(bytes)) => {
+                let document = decode::<RunDocument>(&bytes)
+                    .context("understand the master's run document")
+                    .map_err(CommandFailure::could_not_run)?;
+                if document.phase != Phase::Shutdown {
+                    return Ok(Some(Offer { document, bytes }));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => return Err(CommandFailure::could_not_run(error)),
+        }
+        if refusals.count() >= REFUSALS_MAX {
+            let error = anyhow!("the join key does not open what the master says");
+            return Err(CommandFailure::could_not_run(error).advise(
+                "start master and worker with the same join key, and the same version of the program",
+            ));
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Opens what the run needs, as this worker reaches it. Tells the master if it cannot.
+pub(crate) async fn take_post(
+    offer: Offer,
+    end: WorkerEnd,
+    key: &SealKey,
+    refusals: &Arc<Refusals>,
+    worker: WorkerId,
+    pins: &Pins,
+) -> Result<Post, CommandFailure> {
+    let Offer { document, bytes } = offer;
+    match open(&document, pins).await {
+        Ok((settings, prepared)) => {
+            let end = secure_queues(end, key, &document.run, refusals);
+            Ok(post(document, bytes, end, worker, pins, &settings, &prepared))
+        }
+        Err(failure) => {
+            refuse(&document, &end, worker, &failure).await;
+            Err(failure)
+        }
+    }
+}
+
+async fn open(
+    document: &RunDocument,
+    pins: &Pins,
+) -> Result<(RunSettings, Prepared), CommandFailure> {
+    let mut settings = document.settings.clone();
+    if let Some(pinned) = &pins.destination {
+        let offered = &settings.destination;
+        if offered.bucket != pinned.bucket || offered.url() != pinned.url() {
+            let error = anyhow!(
+                "the run writes to {}, but this worker is pinned to {}",
+                offered.url(),
+                pinned.url()
+            );
+            return Err(CommandFailure::could_not_run(error)
+                .advise("start the worker with the run's --destination, or without one"));
+        }
+    }
+    if let Some(source) = &pins.source {
+        settings.source = source.clone();
+    }
+    let destination = &mut settings.destination;
+    destination.endpoint_url =
+        pins.endpoint_url.clone().or_else(|| destination.endpoint_url.take());
+    destination.region = pins.region.clone().or_else(|| destination.region.take());
+    destination.profile = pins.profile.clone().or_else(|| destination.profile.take());
+    settings.transfer.concurrency = pins.concurrency.or(settings.transfer.concurrency);
+    // The master spreads its limit over all workers; see `RunDocument::limits`.
+    settings.transfer.bandwidth = None;
+    let prepared = prepare(&settings, None).await?;
+    compare_roots(document, &settings, &prepared)?;
+    Ok((settings, prepared))
+}
+
+fn compare_roots(
+    document: &RunDocument,
+    settings: &RunSettings,
+    prepared: &Prepared,
+) -> Result<(), CommandFailure> {
+    let Some(masters) = &document.root else {
+        return Ok(());
+    };
+    let ours = prepared.source.root_print().map_err(CommandFailure::could_not_run)?;
+    if ours.is_like(masters) {
+        return Ok(());
+    }
+    let root = crate::settings::directory(&settings.source).display();
+    let error = anyhow!(
+        "the source `{root}` is another one here than at the master: here {ours}; there {masters}"
+    );
+    Err(CommandFailure::could_not_run(error)
+        .advise("mount the source at the same place, or say --source DIR"))
+}
+
+/// Tells the master why this worker does not come.
+async fn refuse(
+    document: &RunDocument,
+    end: &WorkerEnd,
+    worker: WorkerId,
+    failure: &CommandFailure,
+) {
+    let causes: Vec<String> = failure.error.chain().map(ToString::to_string).collect();
+    let report = WorkerReport {
+        run: document.run.clone(),
+        worker,
+        sequence: 1,
+        state: WorkerState::Shutdown,
+        document: (document.epoch.0, document.revision),
+        holding: Vec::new(),
+        progress: Progress::default(),
+        trouble: Some(causes.join(": ")),
+    };
+    if let Err(error) = end.control.report(encode(&report)).await {
+        tracing::warn!(%error, "the master cannot be told why this worker does not come");
+    }
+}
+
+fn post(
+    document: RunDocument,
+    bytes: Bytes,
+    end: WorkerEnd,
+    worker: WorkerId,
+    pins: &Pins,
+    settings: &RunSettings,
+    prepared: &Prepared,
+) -> Post {
+    let lane_count = cores();
+    let pace = wiring::pace(settings, lane_count);
+    let role = WorkerRole {
+        run: document.run,
+        worker,
+        settings: WorkerSettings {
+            silence_max: pins.master_silence,
+            ..WorkerSettings::default()
+        },
+        lanes: lane_settings(settings),
+        lane_count,
+        buffer_bytes: BUFFER_BYTES,
+        pace,
+    };
+    let control = Primed { first: Mutex::new(Some(bytes)), inner: end.control };
+    let doors = WorkerDoors {
+        source: Arc::clone(&prepared.source),
+        open_store: Arc::clone(&prepared.open_store),
+        tasks: end.tasks,
+        results: end.results,
+        control: Arc::new(control),
+    };
+    Post { role, doors }
+}
+
+/// A control channel of which one document was read before: it is given once more.
+struct Primed {
+    first: Mutex<Option<Bytes>>,
+    inner: Arc<dyn WorkerControl>,
+}
+
+#[async_trait]
+impl WorkerControl for Primed {
+    async fn report(&self, report: Bytes) -> Result<(), QueueError> {
+        self.inner.report(report).await
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Bytes>, QueueError> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match first {
+            Some(document) => Ok(Some(document)),
+            None => self.inner.receive(wait).await,
+        }
+    }
+
+    async fn leave(&self) -> Result<(), QueueError> {
+        self.inner.leave().await
+    }
+
+    fn requests(&self) -> Vec<(&'static str, u64)> {
+        self.inner.requests()
+    }
+}

@@ -1,0 +1,178 @@
+//! What the tests of fleets stand on: a transport beside the S3 server, and processes that end with their test.
+
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use s3bl_testkit::{Kind, Nats, Tool, Tree};
+use serde_json::Value;
+
+use crate::stage::{Ended, Stage};
+
+/// A key that nobody else has.
+const JOIN_KEY: &str = "a join key of the tests, 32 bytes and more";
+/// How long a fleet may take for anything that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What carries the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// SQS and SNS, as moto speaks them, with the bucket beside them.
+    Aws,
+    /// NATS, with the bucket in SeaweedFS.
+    Nats,
+}
+
+/// A stage with a transport and a channel of its own.
+pub(crate) struct FleetStage {
+    pub(crate) stage: Stage,
+    carrier: Carrier,
+    nats: Option<Nats>,
+    pub(crate) channel: String,
+    key: PathBuf,
+}
+
+/// A process that is killed when its test ends before it.
+pub(crate) struct Running(Option<Child>);
+
+impl FleetStage {
+    pub(crate) fn new(carrier: Carrier, label: &str) -> Self {
+        let (kind, nats) = match carrier {
+            Carrier::Aws => (Kind::Moto, None),
+            Carrier::Nats => (Kind::Seaweed, Some(Nats::shared().unwrap())),
+        };
+        let stage = Stage::new(kind, label);
+        let key = stage.home.path().join("test.key");
+        std::fs::write(&key, JOIN_KEY).unwrap();
+        // Bucket names are unique among all tests of a run, and legal channel names.
+        let channel = stage.bucket.clone();
+        Self { stage, carrier, nats, channel, key }
+    }
+
+    /// The program with the flags that name the channel.
+    pub(crate) fn on_channel(&self, verb: &str) -> Command {
+        let mut command = self.stage.program();
+        command.arg(verb).args(["--channel", &self.channel]);
+        command.env("AWS_ENDPOINT_URL", self.stage.server.endpoint_url());
+        match &self.nats {
+            Some(nats) => command.args(["--transport", "nats", "--nats-url", &nats.url()]),
+            None => command.args(["--transport", "aws"]),
+        };
+        command
+    }
+
+    /// A master of this tree that waits for so many workers, with short leases.
+    pub(crate) fn master(&self, tree: &Tree, workers: u32) -> Command {
+        self.master_at(&self.stage.server.endpoint_url(), tree, workers)
+    }
+
+    /// As [`Self::master`], at this S3 endpoint.
+    pub(crate) fn master_at(&self, endpoint_url: &str, tree: &Tree, workers: u32) -> Command {
+        let mut command = self.on_channel("master");
+        command.arg(tree.root()).arg(self.stage.destination());
+        command.arg("--join-key-file").arg(&self.key);
+        command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
+        command.args(["--lease", "5s", "--summary-interval", "1s", "--worker-wait", "60s"]);
+        command.args(["--entries-per-message", "100"]);
+        command
+    }
+
+    /// A worker of this name.
+    pub(crate) fn worker(&self, name: &str) -> Command {
+        let mut command = self.on_channel("worker");
+        command.args(["--name", name, "--master-wait", "60s", "--join-key-file"]).arg(&self.key);
+        command
+    }
+
+    /// `status` of the channel, as JSON.
+    pub(crate) fn status(&self) -> Ended {
+        let mut command = self.on_channel("status");
+        command.arg("--json").arg("--join-key-file").arg(&self.key);
+        Ended::from(command.output().unwrap())
+    }
+
+    /// `resume latest`, with the key at hand.
+    pub(crate) fn resume(&self) -> Command {
+        let mut command = self.stage.program();
+        command.args(["resume", "latest", "--join-key-file"]).arg(&self.key);
+        command.env("AWS_ENDPOINT_URL", self.stage.server.endpoint_url());
+        command
+    }
+
+    /// Asserts that nothing of the channel is left.
+    #[track_caller]
+    pub(crate) fn assert_nothing_left(&self) {
+        let owner = Ended::from(self.on_channel("cleanup").arg("--json").output().unwrap());
+        let removed = owner.expect(0).json();
+        assert_eq!(removed["channel"], Value::Array(Vec::new()), "{removed:#}");
+        if self.carrier == Carrier::Aws {
+            let aws = |arguments: &[&str]| {
+                Tool::Aws.run(&self.stage.server, arguments).unwrap().text()
+            };
+            for listed in [aws(&["sqs", "list-queues"]), aws(&["sns", "list-topics"])] {
+                assert!(!listed.contains(&self.channel), "{listed}");
+            }
+            let subscriptions = aws(&["sns", "list-subscriptions"]);
+            assert!(!subscriptions.contains(&self.channel), "{subscriptions}");
+        }
+    }
+}
+
+/// Starts a process, its words kept.
+pub(crate) fn start(command: &mut Command) -> Running {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Running(Some(child.spawn().unwrap()))
+}
+
+impl Running {
+    /// Waits for the end.
+    #[track_caller]
+    pub(crate) fn ended(mut self) -> Ended {
+        let child = self.0.take().unwrap();
+        let pid = child.id();
+        let (told, ended) = mpsc::channel();
+        let waiting = std::thread::spawn(move || told.send(child.wait_with_output().unwrap()));
+        let output = ended.recv_timeout(PATIENCE);
+        if output.is_err() {
+            signal(pid, "KILL");
+        }
+        waiting.join().unwrap().unwrap();
+        let output = output.or_else(|_| ended.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected));
+        Ended::from(output.unwrap())
+    }
+
+    /// Sends a signal by name: `INT`, `KILL`, `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.id(), name);
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    assert!(status.unwrap().success(), "kill -{name} {pid}");
+}
+
+impl Deref for Running {
+    type Target = Child;
+    fn deref(&self) -> &Child {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
