@@ -18,3 +18,5 @@ mod queue;
 
 #[path = "channel/inproc.rs"]
 mod inproc;
+#[path = "channel/nats.rs"]
+mod nats;

@@ -3,6 +3,8 @@
 //! `sealed` and `pieces` wrap either: every message carries a MAC, and a result of any size fits.
 
 pub mod inproc;
+mod name;
+pub mod nats;
 pub mod pieces;
 pub mod sealed;
 
