@@ -64,6 +64,7 @@ pub(crate) struct Launch {
     /// How to see that it works.
     pub(crate) ready: Ready,
     /// Every port that the server was told to bind.
+    #[expect(dead_code, reason = "held as long as the server may bind them, and never read")]
     pub(crate) leases: Vec<PortLease>,
 }
 
@@ -81,11 +82,12 @@ pub(crate) struct Process {
     child: Child,
     /// The watchdog's pipe; only [`Lifetime::Owner`] has one.
     tether: Option<ChildStdin>,
+    /// Those of the watchdogs of servers that were killed and started again: each removes the directory, at the end.
+    former_tethers: Vec<ChildStdin>,
     directory: PathBuf,
-    port: u16,
-    has_mount: bool,
-    /// Held, so that nobody starts on one of these ports while the server is still binding them.
-    _leases: Vec<PortLease>,
+    removed: PathBuf,
+    /// Its leases are held, so that nobody takes one of the ports while the server is binding them, or is killed.
+    launch: Launch,
 }
 
 impl Process {
@@ -97,41 +99,16 @@ impl Process {
         removed: &Path,
         lifetime: Lifetime,
     ) -> Result<Self, StartError> {
-        let program = &launch.program;
-        let log = File::create(log_path(directory))?;
-        let watched = match lifetime {
-            Lifetime::Owner => "pipe".to_owned(),
-            Lifetime::Of { pid } => pid.to_string(),
-        };
-        let mut child = Command::new("sh")
-            .args(["-c", SUPERVISED, "sh"])
-            .arg(watched)
-            .arg(removed)
-            .arg(program)
-            .args(&launch.arguments)
-            .current_dir(directory)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", directory)
-            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-            .process_group(0)
-            .stdin(match lifetime {
-                Lifetime::Owner => Stdio::piped(),
-                Lifetime::Of { .. } => Stdio::null(),
-            })
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let tether = child.stdin.take();
+        let (child, tether) = spawn(&launch, directory, removed, lifetime)?;
         let mut process = Self {
             child,
             tether,
+            former_tethers: Vec::new(),
             directory: directory.to_owned(),
-            port: launch.port,
-            has_mount: matches!(launch.ready, Ready::Mounted),
-            _leases: launch.leases,
+            removed: removed.to_owned(),
+            launch,
         };
-        match process.wait_until_ready(program, launch.ready) {
+        match process.wait_until_ready() {
             Ok(()) => Ok(process),
             Err(error) => {
                 process.stop();
@@ -140,9 +117,24 @@ impl Process {
         }
     }
 
+    /// Kills the server, as a power cut would, and leaves what it has on disk.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only when the server is gone already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts a killed server again, on its ports and with what it has on disk, and returns when it answers.
+    pub(crate) fn start_again(&mut self) -> Result<(), StartError> {
+        let (child, tether) = spawn(&self.launch, &self.directory, &self.removed, Lifetime::Owner)?;
+        self.child = child;
+        self.former_tethers.extend(std::mem::replace(&mut self.tether, tether));
+        self.wait_until_ready()
+    }
+
     /// The port where clients connect.
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.launch.port
     }
 
     /// The server's own process id.
@@ -150,14 +142,14 @@ impl Process {
         self.child.id()
     }
 
-    fn wait_until_ready(&mut self, program: &Path, ready: Ready) -> Result<(), StartError> {
-        let program = program.display().to_string();
+    fn wait_until_ready(&mut self) -> Result<(), StartError> {
+        let program = self.launch.program.display().to_string();
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Err(StartError::Exited { program, status, log: log_tail(&self.directory) });
             }
-            if self.is_ready(ready) {
+            if self.is_ready() {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -168,8 +160,8 @@ impl Process {
         }
     }
 
-    fn is_ready(&self, ready: Ready) -> bool {
-        match ready {
+    fn is_ready(&self) -> bool {
+        match self.launch.ready {
             Ready::Answers { port, path } => answers_ok(port, path),
             Ready::Mounted => is_mount_point(&self.directory.join(MOUNT)),
         }
@@ -178,10 +170,8 @@ impl Process {
     /// Kills the server and waits for its end. What a server does on a polite signal is of no interest here, and
     /// takes seconds.
     fn stop(&mut self) {
-        // Both fail only when the server is gone already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if self.has_mount {
+        self.kill();
+        if matches!(self.launch.ready, Ready::Mounted) {
             // The kernel keeps the mount of a dead server. What fails here the watchdog does again.
             let mount = self.directory.join(MOUNT);
             let _ = Command::new("fusermount").arg("-uz").arg(mount).stderr(Stdio::null()).status();
@@ -190,6 +180,41 @@ impl Process {
             let _ = fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// Runs `launch` under a watchdog, and returns the server's process with the watchdog's pipe, if it waits for one.
+fn spawn(
+    launch: &Launch,
+    directory: &Path,
+    removed: &Path,
+    lifetime: Lifetime,
+) -> Result<(Child, Option<ChildStdin>), StartError> {
+    let log = File::create(log_path(directory))?;
+    let watched = match lifetime {
+        Lifetime::Owner => "pipe".to_owned(),
+        Lifetime::Of { pid } => pid.to_string(),
+    };
+    let mut child = Command::new("sh")
+        .args(["-c", SUPERVISED, "sh"])
+        .arg(watched)
+        .arg(removed)
+        .arg(&launch.program)
+        .args(&launch.arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", directory)
+        .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+        .process_group(0)
+        .stdin(match lifetime {
+            Lifetime::Owner => Stdio::piped(),
+            Lifetime::Of { .. } => Stdio::null(),
+        })
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let tether = child.stdin.take();
+    Ok((child, tether))
 }
 
 impl Drop for Process {

@@ -226,8 +226,26 @@ pub(crate) struct Program {
 impl Program {
     /// Starts the server in a temporary directory, to live as long as the returned value.
     pub(crate) fn start(&self) -> Result<Process, StartError> {
-        let directory = Self::directory(self.name)?;
-        self.start_in(&directory, &directory, Lifetime::Owner)
+        self.start_prepared(|_| Ok(()))
+    }
+
+    /// As [`Self::start`], with the directory filled by `prepare`. Each try has a directory of its own, because the
+    /// watchdog of a server that failed may still be removing the last one.
+    pub(crate) fn start_prepared(
+        &self,
+        prepare: impl Fn(&Path) -> io::Result<()>,
+    ) -> Result<Process, StartError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let directory = Self::directory(self.name)?;
+            prepare(&directory)?;
+            let launch = (self.launch)(&directory)?;
+            match Process::start(launch, &directory, &directory, Lifetime::Owner) {
+                Err(StartError::Exited { .. }) if tries < STARTS_MAX => {}
+                result => return result,
+            }
+        }
     }
 
     /// Makes a directory for a server; whoever ends the server removes it.

@@ -89,6 +89,32 @@ fn nats_greets_and_is_gone_when_dropped() {
 }
 
 #[test]
+fn nats_comes_again_at_the_same_address_and_leaves_nothing_behind() {
+    let mut server = Nats::start_with("jetstream: enabled").unwrap();
+    let (address, first) = (server.address(), server.process_id().unwrap());
+    let store = fs::read_link(format!("/proc/{first}/cwd")).unwrap();
+
+    server.kill();
+    assert!(!is_running(first));
+    assert!(std::net::TcpStream::connect(address).is_err());
+    assert!(store.is_dir());
+    server.start_again().unwrap();
+
+    let second = server.process_id().unwrap();
+    assert!(second != first && is_running(second));
+    assert!(std::net::TcpStream::connect(address).is_ok());
+    drop(server);
+    assert!(!is_running(second));
+    assert!(!store.exists());
+}
+
+#[test]
+fn a_configuration_that_nats_refuses_is_an_error_with_its_log() {
+    let Err(error) = Nats::start_with("no such { thing") else { panic!("it started") };
+    assert!(error.to_string().contains("Parse error"), "{error}");
+}
+
+#[test]
 fn two_calls_for_the_shared_server_give_one_server() {
     let (first, second) =
         (Server::shared(Kind::Moto).unwrap(), Server::shared(Kind::Moto).unwrap());

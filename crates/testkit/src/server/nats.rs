@@ -1,5 +1,6 @@
 //! NATS with JetStream, its streams in a temporary directory.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -8,6 +9,9 @@ use crate::port::PortLease;
 use crate::process::{Launch, Process, Ready};
 use crate::shared;
 use crate::tool;
+
+/// The name of the server's configuration file in its directory.
+const CONFIGURATION: &str = "nats.conf";
 
 static PROGRAM: Program = Program { name: "nats", launch };
 
@@ -27,6 +31,40 @@ impl Nats {
     pub fn start() -> Result<Self, StartError> {
         let process = PROGRAM.start()?;
         Ok(Self { port: process.port(), process: Some(process) })
+    }
+
+    /// Starts a server of its own as `configuration` says, in the words of the server's configuration file; the kit
+    /// adds address, ports and store. Without `jetstream` in it there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_with(configuration: &str) -> Result<Self, StartError> {
+        let process = PROGRAM
+            .start_prepared(|directory| fs::write(directory.join(CONFIGURATION), configuration))?;
+        Ok(Self { port: process.port(), process: Some(process) })
+    }
+
+    /// Kills the server, as a power cut would. What it has on disk stays, and so does its port.
+    ///
+    /// # Panics
+    ///
+    /// The server is shared.
+    pub fn kill(&mut self) {
+        self.process.as_mut().expect("a shared server is nobody's to kill").kill();
+    }
+
+    /// Starts a killed server again, at the same address and with what it has on disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    ///
+    /// # Panics
+    ///
+    /// The server is shared.
+    pub fn start_again(&mut self) -> Result<(), StartError> {
+        self.process.as_mut().expect("a shared server is nobody's to start").start_again()
     }
 
     /// Returns the server that all tests of this run share, and starts it if this call is the first.
@@ -61,14 +99,19 @@ impl Nats {
 fn launch(directory: &Path) -> Result<Launch, StartError> {
     let leases = PortLease::take_array::<2>()?;
     let [port, monitor] = leases.each_ref().map(PortLease::number);
+    let configuration = directory.join(CONFIGURATION);
+    if !configuration.exists() {
+        fs::write(&configuration, "jetstream: enabled\n")?;
+    }
     let arguments = [
+        "-c".to_owned(),
+        configuration.display().to_string(),
         "-a".to_owned(),
         "127.0.0.1".to_owned(),
         "-p".to_owned(),
         port.to_string(),
         "-m".to_owned(),
         monitor.to_string(),
-        "-js".to_owned(),
         "-sd".to_owned(),
         directory.display().to_string(),
     ];
