@@ -16,6 +16,9 @@ mod ownership;
 #[path = "channel/queue.rs"]
 mod queue;
 
+#[cfg(feature = "aws")]
+#[path = "channel/aws.rs"]
+mod aws;
 #[path = "channel/inproc.rs"]
 mod inproc;
 #[path = "channel/nats.rs"]

@@ -2,6 +2,8 @@
 //!
 //! `sealed` and `pieces` wrap either: every message carries a MAC, and a result of any size fits.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod inproc;
 mod name;
 pub mod nats;

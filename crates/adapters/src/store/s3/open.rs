@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_types::SdkConfig;
-use aws_types::region::Region;
-use aws_types::service_config::ServiceConfigKey;
 use s3bl_core::retry::RetryClass;
 use s3bl_s3::{
     Client, Config, ConfigError, Credentials, Endpoint, EndpointError, Error, ErrorKind, HeadBucket,
 };
 
 use super::classify::meaning;
+use crate::aws;
 
 /// What the user said of the service.
 #[derive(Clone, Default)]
@@ -91,7 +89,9 @@ const REGION_DEFAULT: &str = "us-east-1";
 ///
 /// The bucket's own region wins over a configured one, but not over one that the user prescribed.
 pub async fn connect(settings: &ConnectSettings) -> Result<Bucket, ConnectError> {
-    let sdk = load(settings).await;
+    // A bundle that cannot be used is refused below, by the client that reads it for itself.
+    let bundle = aws::ca_bundle().unwrap_or_default();
+    let sdk = aws::load(settings.region.as_deref(), settings.profile.as_deref(), bundle).await;
     let configured = settings.region.clone().or_else(|| sdk.region().map(ToString::to_string));
     let region = configured.unwrap_or_else(|| REGION_DEFAULT.to_owned());
     let found = open(settings, &sdk, &region)?;
@@ -105,17 +105,6 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Bucket, ConnectError>
     }
 }
 
-async fn load(settings: &ConnectSettings) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = &settings.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    loader.load().await
-}
-
 fn open(settings: &ConnectSettings, sdk: &SdkConfig, region: &str) -> Result<Bucket, ConnectError> {
     let credentials = match (&settings.keys, sdk.credentials_provider()) {
         (Some((access_key, secret_key)), _) => Credentials::fixed(access_key, secret_key, None),
@@ -123,7 +112,7 @@ fn open(settings: &ConnectSettings, sdk: &SdkConfig, region: &str) -> Result<Buc
         (None, None) => Credentials::anonymous(),
     };
     let mut config = Config::new(region, credentials);
-    let url = settings.endpoint_url.clone().or_else(|| configured_endpoint(sdk));
+    let url = settings.endpoint_url.clone().or_else(|| aws::endpoint_url(sdk, "S3"));
     if let Some(url) = &url {
         config = config.with_endpoint(Endpoint::parse(url)?);
     }
@@ -131,18 +120,6 @@ fn open(settings: &ConnectSettings, sdk: &SdkConfig, region: &str) -> Result<Buc
     let endpoint = url.unwrap_or_else(|| format!("https://{}", config.endpoint.host()));
     let client = Client::new(config)?;
     Ok(Bucket { client, name: settings.bucket.clone(), endpoint, region: region.to_owned() })
-}
-
-/// The endpoint of S3 that the environment or the profile names: that of the service first, then the common one.
-fn configured_endpoint(sdk: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder()
-        .service_id("S3")
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build()
-        .expect("all three parts of the key are given");
-    let service = sdk.service_config().and_then(|config| config.load_config(key));
-    service.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
 /// What asking for a bucket came to, when it is not simply there.
