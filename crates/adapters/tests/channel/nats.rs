@@ -1,4 +1,4 @@
-//! The channel over a NATS server with JetStream, and what only it can be asked.
+//! The channel over a NATS server with JetStream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,21 +11,37 @@ use s3bl_testkit::Nats;
 
 use crate::bench::Bench;
 
-/// A channel of the server that all tests share.
-struct NatsBench {
+/// What only a NATS server can be asked.
+#[path = "nats_outages.rs"]
+mod outages;
+#[path = "nats_refusals.rs"]
+mod refusals;
+
+/// A channel of one server.
+pub(crate) struct NatsBench {
     url: String,
     channel: String,
 }
 
+impl NatsBench {
+    pub(crate) fn of(server: &Nats) -> Self {
+        Self { url: server.url(), channel: fresh_name() }
+    }
+
+    pub(crate) fn settings(&self, lease: Duration) -> NatsSettings {
+        NatsSettings::new(&self.url, &self.channel, lease)
+    }
+}
+
+/// On the server that all tests share.
 async fn bench() -> NatsBench {
-    NatsBench { url: Nats::shared().unwrap().url(), channel: fresh_name() }
+    NatsBench::of(&Nats::shared().unwrap())
 }
 
 #[async_trait]
 impl Bench for NatsBench {
     async fn open(&self, lease: Duration) -> Arc<dyn Channel> {
-        let settings = NatsSettings::new(&self.url, &self.channel, lease);
-        Arc::new(NatsChannel::connect(settings).await.unwrap())
+        Arc::new(NatsChannel::connect(self.settings(lease)).await.unwrap())
     }
 }
 
