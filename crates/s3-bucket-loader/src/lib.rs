@@ -8,6 +8,7 @@ pub mod args;
 mod command;
 mod config;
 pub mod demo;
+mod descriptors;
 pub mod exit;
 pub mod face;
 mod failure;
@@ -29,6 +30,7 @@ use crate::exit::Exit;
 
 /// Runs the program with its arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    descriptors::raise_limit();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let result = config::with_file(arguments).and_then(|arguments| {
         match args::Cli::try_parse_from(arguments) {

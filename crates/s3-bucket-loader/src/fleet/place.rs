@@ -136,7 +136,7 @@ impl Place {
             .map(|channel| Arc::new(channel) as _),
             TransportPlace::Nats { url, credentials, ca, replicas } => {
                 NatsChannel::connect(NatsSettings {
-                    url: url.clone(),
+                    urls: url.split(',').map(|url| url.trim().to_owned()).collect(),
                     credentials_file: credentials.clone(),
                     ca_file: ca.clone(),
                     channel,
