@@ -16,6 +16,8 @@ use crate::bench::Bench;
 mod outages;
 #[path = "nats_refusals.rs"]
 mod refusals;
+#[path = "nats_users.rs"]
+mod users;
 
 /// A channel of one server.
 pub(crate) struct NatsBench {

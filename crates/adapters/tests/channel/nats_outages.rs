@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process};
+use s3bl_adapters::channel::nats::NatsChannel;
+use s3bl_port::channel::ChannelErrorKind;
 use s3bl_port::queue::{Queue, QueueError};
 use s3bl_testkit::Nats;
 use tokio::time::Instant;
@@ -114,6 +117,38 @@ async fn a_receive_that_waits_hears_at_once_that_the_connection_broke() {
 
     assert!(error.is_transient);
     assert!(begun.elapsed() < CALL_MAX, "it took {:?}", begun.elapsed());
+}
+
+/// A machine that stands still, or a network that swallows everything: the connection stays, and nothing answers.
+#[tokio::test]
+async fn a_broker_that_hangs_is_not_waited_for_longer_than_the_limit() {
+    let server = Nats::start().unwrap();
+    let bench = NatsBench::of(&server);
+    let Pair { master, worker } = Pair::new(&bench, LONG_LEASE).await;
+    let process = Pid::from_raw(server.process_id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+
+    let begun = Instant::now();
+    let (sent, received, asked) = tokio::join!(
+        master.tasks.send(Bytes::from_static(b"a batch")),
+        async { worker.tasks.receive(10, LEASE).await.map(drop) },
+        bench_owner(&bench),
+    );
+
+    assert!(begun.elapsed() < CALL_MAX, "it took {:?}", begun.elapsed());
+    assert!(sent.expect_err("nothing answers").is_transient);
+    assert!(received.expect_err("nothing answers").is_transient);
+    assert_eq!(asked, ChannelErrorKind::Unreachable);
+    kill_process(process, Signal::CONT).unwrap();
+    retried(async || worker.tasks.receive(10, LEASE).await).await;
+}
+
+/// How it fails to ask who owns the channel, over a connection that is still to be made.
+async fn bench_owner(bench: &NatsBench) -> ChannelErrorKind {
+    match NatsChannel::connect(bench.settings(LONG_LEASE)).await {
+        Ok(_) => panic!("it connected"),
+        Err(error) => error.kind,
+    }
 }
 
 #[tokio::test]

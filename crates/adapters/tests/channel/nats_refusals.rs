@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use s3bl_adapters::channel::nats::{NatsChannel, NatsSettings};
+use s3bl_core::id::WorkerId;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use s3bl_testkit::Nats;
 
@@ -34,6 +35,14 @@ async fn a_broker_that_is_not_there_is_named() {
     assert_eq!(error.kind, ChannelErrorKind::Unreachable);
     assert!(error.message.contains(&server.url()), "{error}");
     assert!(error.message.contains("check the address"), "{error}");
+}
+
+#[tokio::test]
+async fn only_addresses_of_nats_servers_are_taken() {
+    for url in ["http://host", "ws://host", "wss://host"] {
+        let error = refused(NatsSettings::new(url, "c", LONG_LEASE)).await;
+        assert_eq!(error.kind, ChannelErrorKind::Invalid, "{url}");
+    }
 }
 
 #[tokio::test]
@@ -179,9 +188,33 @@ async fn what_somebody_else_made_is_neither_taken_nor_removed() {
 
     assert_eq!(error.kind, ChannelErrorKind::Occupied);
     assert!(error.message.contains(&name), "{error}");
-    let removed = bench.open(LONG_LEASE).await.remove(&run("run-a")).await.unwrap();
+    let worker = bench.open(LONG_LEASE).await;
+    let Err(error) = worker.join(&WorkerId::new("worker-1").unwrap()).await else {
+        panic!("it joins")
+    };
+    assert_eq!(error.kind, ChannelErrorKind::Occupied);
+    let removed = worker.remove(&run("run-a")).await.unwrap();
     assert!(removed.is_empty(), "{removed:?}");
     jetstream.get_stream(&name).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_stream_carries_its_run_where_an_operator_finds_it() {
+    let server = Nats::shared().unwrap();
+    let bench = NatsBench::of(&server);
+    bench.open(LONG_LEASE).await.lead(&run("run-a")).await.unwrap();
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let knows_metadata = client.is_server_compatible(2, 10, 0);
+    let jetstream = async_nats::jetstream::new(client);
+    for part in ["toc", "results", "control"] {
+        let name = format!("s3bl-{}-{part}", bench.channel);
+        let config = jetstream.get_stream(&name).await.unwrap().cached_info().config.clone();
+        assert_eq!(config.subjects, [format!("s3bl.{}.{part}", bench.channel)]);
+        assert_eq!(config.description.as_deref(), Some("s3bl-run=run-a"));
+        let run = config.metadata.get("s3bl-run").map(String::as_str);
+        assert_eq!(run, knows_metadata.then_some("run-a"));
+    }
 }
 
 #[tokio::test]

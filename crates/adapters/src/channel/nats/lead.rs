@@ -43,19 +43,25 @@ impl NatsChannel {
 
     /// Fails unless `run` may have a stream of this standing.
     fn admit(&self, run: &RunId, stream: &Stream, standing: &Standing) -> Result<(), ChannelError> {
-        let channel = &self.settings.channel;
-        let message = match standing {
+        let owner = match standing {
             Standing::Absent => return Ok(()),
             Standing::Of(owner) if owner == run => return Ok(()),
-            Standing::Of(owner) => format!(
-                "channel `{channel}` belongs to run `{owner}`: wait for its end, choose another channel, or, if that run is gone, remove what it left by `s3-bucket-loader cleanup --channel {channel}`"
-            ),
-            Standing::Foreign => format!(
-                "channel `{channel}` cannot be taken, because stream `{}` was made by somebody else: choose another channel",
-                stream.name
-            ),
+            Standing::Of(owner) => owner,
+            Standing::Foreign => return Err(self.foreign(stream)),
         };
+        let channel = &self.settings.channel;
+        let message = format!(
+            "channel `{channel}` belongs to run `{owner}`: wait for its end, choose another channel, or, if that run is gone, remove what it left by `s3-bucket-loader cleanup --channel {channel}`"
+        );
         Err(ChannelError { kind: ChannelErrorKind::Occupied, message, source: None })
+    }
+
+    fn foreign(&self, stream: &Stream) -> ChannelError {
+        let message = format!(
+            "channel `{}` cannot be used, because stream `{}` was made by somebody else: choose another channel",
+            self.settings.channel, stream.name
+        );
+        ChannelError { kind: ChannelErrorKind::Occupied, message, source: None }
     }
 
     async fn take(&self, run: &RunId, stream: &Stream, config: Config) -> Result<(), ChannelError> {
@@ -127,7 +133,8 @@ impl Channel for NatsChannel {
         // It is made last and removed first.
         match self.standing(control).await? {
             Standing::Of(_) => {}
-            Standing::Absent | Standing::Foreign => return Ok(None),
+            Standing::Absent => return Ok(None),
+            Standing::Foreign => return Err(self.foreign(control)),
         }
         let (Some(tasks), Some(results)) =
             (self.find_queue(toc).await?, self.find_queue(results).await?)

@@ -47,7 +47,12 @@ fn parse(urls: &[String]) -> Result<Vec<ServerAddr>, ChannelError> {
         return Err(ChannelError { kind, message, source: None });
     }
     let parse = |url: &String| {
-        url.parse::<ServerAddr>().map_err(|error| {
+        let address = url.parse::<ServerAddr>();
+        let address = address.and_then(|address| match address.scheme() {
+            "nats" | "tls" => Ok(address),
+            other => Err(std::io::Error::other(format!("`{other}` is not spoken here"))),
+        });
+        address.map_err(|error| {
             // The text may hold a password; what stands behind the last `@` does not.
             let shown = url.rsplit('@').next().unwrap_or_default();
             let message =

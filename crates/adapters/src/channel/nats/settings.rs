@@ -17,10 +17,10 @@ pub struct NatsSettings {
     pub channel: String,
     /// How long a delivered message is its receiver's.
     pub lease: Duration,
-    /// On how many servers of the cluster each stream is kept. Default: 1.
+    /// On how many servers of the cluster each stream is kept. A stream that is there already stays as it is. Default: 1.
     pub replicas: usize,
-    /// Most bytes that each of the two queues may hold; a full one refuses to take more. Default: no limit but the
-    /// server's own. Some accounts demand one.
+    /// Most bytes that each of the two queues may hold; a full one refuses to take more. A queue that is there already
+    /// keeps its limit. Some accounts demand one. Default: none but the server's own.
     pub bytes_max: Option<i64>,
 }
 
