@@ -164,7 +164,7 @@ impl fmt::Display for Fault {
             }
             Meaning::Unreachable => write!(
                 formatter,
-                "{service} does not answer; check region, network and the AWS_ENDPOINT_URL variables"
+                "{service} does not answer, or something else does: check region, network and AWS_ENDPOINT_URL"
             ),
             Meaning::Busy => write!(formatter, "{service} has trouble with {operation}"),
             Meaning::Refused => write!(formatter, "{service} refuses {operation}"),
@@ -198,10 +198,14 @@ where
     }
     match error {
         SdkError::ServiceError(said) => {
-            let meaning = said.err().code().and_then(|code| meaning_of_code(operation, code));
             let status = said.raw().status().as_u16();
             let is_busy = status == 429 || status >= 500;
-            meaning.unwrap_or(if is_busy { Meaning::Busy } else { Meaning::Refused })
+            match said.err().code() {
+                _ if is_busy => Meaning::Busy,
+                Some(code) => meaning_of_code(operation, code).unwrap_or(Meaning::Refused),
+                // Both services name a code, so this is somebody else.
+                None => Meaning::Unreachable,
+            }
         }
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
             Meaning::Unreachable
