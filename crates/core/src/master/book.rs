@@ -40,6 +40,11 @@ impl Book {
         self.out.len()
     }
 
+    /// Whether a worker has the batch, or may have it.
+    pub(super) fn is_out(&self, task: TaskId) -> bool {
+        self.out.contains_key(&task)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.out.is_empty()
     }

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::id::{TaskId, WorkerId};
 use crate::unit::Timestamp;
-use crate::wire::{
-    Progress, WORKERS_SHOWN_MAX, WorkerReport, WorkerStanding, WorkerState,
-};
+use crate::wire::{Progress, WORKERS_SHOWN_MAX, WorkerReport, WorkerStanding, WorkerState};
 
 /// The workers of a run. Memory: one record per worker that ever spoke.
 #[derive(Debug, Default)]
@@ -60,7 +58,9 @@ impl Fleet {
 
     /// Workers that cannot work, with the reason.
     pub fn troubles(&self) -> impl Iterator<Item = (&WorkerId, &str)> {
-        self.members.iter().filter_map(|(worker, member)| Some((worker, member.trouble.as_deref()?)))
+        self.members
+            .iter()
+            .filter_map(|(worker, member)| Some((worker, member.trouble.as_deref()?)))
     }
 
     /// Notes that a worker cannot go on with any batch.
@@ -92,6 +92,11 @@ impl Fleet {
         let rates = self.living(now, patience).filter_map(|member| member.progress.activity.rate);
         let (sum, count) = rates.fold((0.0, 0u32), |(sum, count), rate| (sum + rate, count + 1));
         (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// When a worker last spoke, whichever.
+    pub(super) fn heard(&self) -> Option<Timestamp> {
+        self.members.values().map(|member| member.heard).max()
     }
 
     /// Whether a worker last said that it holds the batch.

@@ -234,23 +234,30 @@ impl Master {
         if self.is_over {
             return None;
         }
-        let publication =
-            Some((self.published.after(self.publish_every()), Wait::Publication));
-        let waited = match self.phase {
+        let publication = (self.published.after(self.publish_every()), Wait::Publication);
+        // At the end the ledger has the last word: until it has spoken no deadline matters.
+        let is_settled = self.pending.is_empty();
+        let mut waits = vec![publication];
+        match self.phase {
             Phase::Initialized => {
-                Some((self.entered.after(self.settings.worker_wait), Wait::Workers))
+                waits.push((self.entered.after(self.settings.worker_wait), Wait::Workers));
             }
             Phase::Write | Phase::Validate if self.stop.is_some() => {
-                Some((self.entered.after(self.settings.drain_max), Wait::Drain))
+                let due = self.entered.after(self.settings.drain_max);
+                waits.extend(is_settled.then_some((due, Wait::Drain)));
             }
             Phase::Write | Phase::Validate => {
-                self.book.next_sweep(self.settings.sweep_after).map(|due| (due, Wait::Sweep))
+                let due = self.book.next_sweep(self.settings.sweep_after);
+                waits.extend(due.map(|due| (due, Wait::Sweep)));
+                waits.push((self.deserted(), Wait::Workers));
             }
             Phase::ErrorReport | Phase::Shutdown => {
-                Some((self.entered.after(self.settings.farewell_max), Wait::Farewell))
+                let due = self.entered.after(self.settings.farewell_max);
+                let is_awaited = is_settled || self.phase == Phase::ErrorReport;
+                waits.extend(is_awaited.then_some((due, Wait::Farewell)));
             }
-        };
-        publication.into_iter().chain(waited).min()
+        }
+        waits.into_iter().min()
     }
 
     /// Which master of the run this is.
@@ -402,7 +409,27 @@ impl Master {
         }
     }
 
+    /// When the run has been without a sign of any worker for as long as its start would wait for one.
+    fn deserted(&self) -> Timestamp {
+        self.fleet
+            .heard()
+            .max(Some(self.entered))
+            .unwrap_or(self.entered)
+            .after(self.settings.worker_wait)
+    }
+
+    /// Stops a run that no worker works for any more.
+    fn stop_if_deserted(&mut self, now: Timestamp) {
+        if self.stop.is_some() || now < self.deserted() {
+            return;
+        }
+        let waited = self.settings.worker_wait.as_secs();
+        let message = format!("no worker has spoken for {waited} s");
+        self.stop_early(now, Ending::Unable(Failure::new(Class::WorkerFault, message, 1)));
+    }
+
     fn advance_write(&mut self, now: Timestamp) {
+        self.stop_if_deserted(now);
         if self.stop.is_none() {
             self.dispatch(now, Pass::Write);
             let is_complete = self.toc.is_some() && self.book.is_empty() && self.pending.is_empty();
@@ -445,6 +472,7 @@ impl Master {
     }
 
     fn advance_validate(&mut self, now: Timestamp) {
+        self.stop_if_deserted(now);
         if self.stop.is_some() {
             self.advance_stop(now);
             return;
@@ -457,6 +485,8 @@ impl Master {
 
     /// Waits for what workers hold, then leaves.
     fn advance_stop(&mut self, now: Timestamp) {
+        // A batch that could not be sent came back after the others were withdrawn.
+        self.book.withdraw();
         let is_impatient =
             self.interruptions > 1 || now >= self.entered.after(self.settings.drain_max);
         if is_impatient {

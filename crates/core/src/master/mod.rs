@@ -9,6 +9,8 @@ mod fleet;
 mod machine;
 mod phase;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 pub use event::{Effect, Ending, Event, Wait};
 pub use fleet::{Fleet, Member};

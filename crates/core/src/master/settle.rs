@@ -8,7 +8,7 @@ use crate::unit::Timestamp;
 use crate::wire::ResultBody;
 
 impl Master {
-    /// Takes a result: appends it if it is the first of its batch in this pass, else only lets its message go.
+    /// Takes a result: appends it if it is the first of its batch in this pass, else passes it over.
     pub(super) fn take_result(
         &mut self,
         now: Timestamp,
@@ -21,7 +21,7 @@ impl Master {
         match body {
             ResultBody::Written { tally, outcomes, .. } => {
                 if self.phase != Phase::Write || !self.book.settle(task) {
-                    self.effects.push_back(Effect::Acknowledge { receipt });
+                    self.pass_over(Phase::Write, task, receipt);
                     return;
                 }
                 self.write.add(&tally);
@@ -39,7 +39,7 @@ impl Master {
             }
             ResultBody::Validated { tally, .. } => {
                 if self.phase != Phase::Validate || !self.book.settle(task) {
-                    self.effects.push_back(Effect::Acknowledge { receipt });
+                    self.pass_over(Phase::Validate, task, receipt);
                     return;
                 }
                 self.validate.add(&tally);
@@ -58,15 +58,28 @@ impl Master {
             }
             ResultBody::Unable { failure, .. } => {
                 self.effects.push_back(Effect::Acknowledge { receipt });
-                self.book.take_back(task);
                 self.fleet.note_trouble(&worker, &failure.message);
-                if self.able_workers(now) > 0 {
+                // What a worker said to an earlier master, of trouble that may be over, stops nobody.
+                let is_asked = self.book.is_out(task);
+                self.book.take_back(task);
+                if !is_asked || self.able_workers(now) > 0 {
                     return;
                 }
                 self.stop_early(now, Ending::Unable(failure));
                 // Whatever workers hold meets the same trouble: there is nothing to wait for.
                 self.book.abandon(|_| false);
             }
+        }
+    }
+
+    /// Lets the message of a result go that counts for nothing: its batch has a result, or is void.
+    ///
+    /// One that may still count is left to come again: the record of the batch's result is not durable, and this may be
+    /// the same message once more; or this master has not come to its pass yet; or the run stops, and whoever resumes it
+    /// has a use for finished work.
+    fn pass_over(&mut self, pass: Phase, task: TaskId, receipt: u64) {
+        if self.phase >= pass && !self.book.is_out(task) && self.stop.is_none() {
+            self.effects.push_back(Effect::Acknowledge { receipt });
         }
     }
 

@@ -62,11 +62,15 @@ pub enum Event {
     },
     /// Every entry of a batch has its outcome.
     Finished {
+        /// Of which pass.
+        pass: Pass,
         /// Which batch.
         task: TaskId,
     },
     /// The result queue has the result of a batch.
     ResultSent {
+        /// Of which pass.
+        pass: Pass,
         /// Which batch.
         task: TaskId,
     },
@@ -104,6 +108,8 @@ pub enum Effect {
     },
     /// Put the result of a finished batch on the result queue, and try until it is there.
     SendResult {
+        /// Of which pass.
+        pass: Pass,
         /// Which batch.
         task: TaskId,
     },
@@ -124,6 +130,8 @@ pub enum Effect {
     },
     /// Stop working on a batch, whatever it has come to.
     Abandon {
+        /// Of which pass.
+        pass: Pass,
         /// Which batch.
         task: TaskId,
     },

@@ -41,7 +41,8 @@ impl Default for WorkerSettings {
 /// It receives what happened by [`Worker::handle`] and says what to do by [`Worker::poll_effect`], to be called until
 /// it returns `None` after each `handle`. [`Worker::poll_timeout`] names the next moment at which
 /// [`Event::TimedOut`] is due. Time is an argument and never goes back. A task is acknowledged only after
-/// [`Event::ResultSent`]; a task of another run or an older master is acknowledged at once, since nobody waits for it.
+/// [`Event::ResultSent`]; a task of another run, an older master or a pass that is over is acknowledged at once, since
+/// nobody waits for it.
 #[derive(Debug)]
 pub struct Worker {
     run: RunId,
@@ -96,16 +97,12 @@ impl Worker {
             Event::Document(document) => self.follow(now, *document),
             Event::Received => self.is_receiving = false,
             Event::Delivered { head, delivery } => self.take(now, head, delivery),
-            Event::Finished { task } => {
-                if self.held.contains_key(&task) {
-                    self.effects.push_back(Effect::SendResult { task });
+            Event::Finished { pass, task } => {
+                if self.holds(pass, task) {
+                    self.effects.push_back(Effect::SendResult { pass, task });
                 }
             }
-            Event::ResultSent { task } => {
-                if let Some(held) = self.held.remove(&task) {
-                    self.effects.push_back(Effect::Acknowledge { delivery: held.delivery });
-                }
-            }
+            Event::ResultSent { pass, task } => self.conclude(pass, task),
             Event::Backlog(entries) => self.backlog = entries,
             Event::Leave => self.departure = self.departure.or(Some(Departure::Asked)),
             Event::TimedOut => {}
@@ -171,6 +168,19 @@ impl Worker {
         }
     }
 
+    /// Whether the batch is held for this pass: word of it may come from the pass before.
+    fn holds(&self, pass: Pass, task: TaskId) -> bool {
+        self.held.get(&task).is_some_and(|held| held.pass == pass)
+    }
+
+    fn conclude(&mut self, pass: Pass, task: TaskId) {
+        if self.holds(pass, task)
+            && let Some(held) = self.held.remove(&task)
+        {
+            self.effects.push_back(Effect::Acknowledge { delivery: held.delivery });
+        }
+    }
+
     /// Stops work that the phase has no use for any more.
     fn let_go_of_other_passes(&mut self) {
         let pass = self.pass();
@@ -187,7 +197,7 @@ impl Worker {
 
     fn give_back(&mut self, task: TaskId) {
         if let Some(held) = self.held.remove(&task) {
-            self.effects.push_back(Effect::Abandon { task });
+            self.effects.push_back(Effect::Abandon { pass: held.pass, task });
             self.effects.push_back(Effect::Release { delivery: held.delivery });
         }
     }
@@ -202,8 +212,7 @@ impl Worker {
     }
 
     fn take(&mut self, now: Timestamp, head: TaskHead, delivery: u64) {
-        let epoch = self.document.as_ref().map(|document| document.epoch);
-        if head.run != self.run || epoch.is_some_and(|epoch| head.epoch < epoch) {
+        if head.run != self.run || self.is_past(&head) {
             self.effects.push_back(Effect::Acknowledge { delivery });
             return;
         }
@@ -220,6 +229,19 @@ impl Worker {
                 self.effects.push_back(Effect::Execute { task: head.task, delivery });
             }
         }
+    }
+
+    /// Whether nobody waits for the task any more: it was put on the queue by an earlier master, or for a pass that is
+    /// over. Such a one may not go back, or it would be delivered for ever.
+    fn is_past(&self, head: &TaskHead) -> bool {
+        let Some(document) = &self.document else {
+            return false;
+        };
+        let phase = match head.pass {
+            Pass::Write => Phase::Write,
+            Pass::Validate => Phase::Validate,
+        };
+        head.epoch < document.epoch || head.epoch == document.epoch && document.phase > phase
     }
 
     fn is_draining(&self) -> bool {

@@ -4,6 +4,8 @@
 
 mod event;
 mod machine;
+#[cfg(test)]
+mod tests;
 
 pub use event::{Departure, Effect, Event, TaskHead};
 pub use machine::{Worker, WorkerSettings};

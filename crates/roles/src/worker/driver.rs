@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
-use s3bl_core::task::Pass;
+use s3bl_core::task::{Class, Failure, Pass};
 use s3bl_core::wire::{
     Activity, Progress, ResultBody, ResultMessage, RunDocument, TaskMessage, WorkerReport,
     WorkerState, decode, decode_outcomes, encode,
@@ -110,6 +110,7 @@ impl WorkerRole {
             pace: self.pace,
             deliveries: BTreeMap::new(),
             last_delivery: 0,
+            messages: BTreeMap::new(),
             batches: BTreeMap::new(),
             sequence: 0,
             is_unable: false,
@@ -173,7 +174,9 @@ struct Driver {
     pace: Arc<Pace>,
     deliveries: BTreeMap<u64, Receipt>,
     last_delivery: u64,
-    batches: BTreeMap<TaskId, Held>,
+    /// Tasks that were delivered, and that the machine has said nothing about yet.
+    messages: BTreeMap<u64, TaskMessage>,
+    batches: BTreeMap<(Pass, TaskId), Held>,
     sequence: u64,
     is_unable: bool,
     /// The receive that is under way.
@@ -186,7 +189,7 @@ struct Driver {
 /// What became of something that was said to the other side.
 enum Errand {
     /// A batch's result is on its queue.
-    ResultSent(TaskId),
+    ResultSent(Pass, TaskId),
     /// Something was said that nobody waits for.
     Done,
 }
@@ -194,9 +197,8 @@ enum Errand {
 /// How long the end waits for what is being said.
 const ERRANDS_MAX: Duration = Duration::from_secs(10);
 
-/// A batch that was delivered, in work or finished.
+/// A batch in work or finished.
 struct Held {
-    message: Option<TaskMessage>,
     batch: Option<Arc<Batch>>,
     result: Option<ResultMessage>,
 }
@@ -243,7 +245,7 @@ impl Driver {
     fn take_lane_event(&mut self, event: LaneEvent) {
         match event {
             LaneEvent::Finished(batch) => {
-                let Some(held) = self.batches.get_mut(&batch.task) else {
+                let Some(held) = self.batches.get_mut(&(batch.pass, batch.task)) else {
                     return;
                 };
                 held.result = Some(ResultMessage {
@@ -254,7 +256,7 @@ impl Driver {
                     body: batch.result(),
                 });
                 held.batch = None;
-                self.feed(Event::Finished { task: batch.task });
+                self.feed(Event::Finished { pass: batch.pass, task: batch.task });
             }
             LaneEvent::Mark { task, attempt, mark, is_begun } => {
                 let body = if is_begun {
@@ -265,12 +267,7 @@ impl Driver {
                 self.tell(task, attempt, body);
             }
             LaneEvent::Unable { task, attempt, pass, failure } => {
-                if !self.is_unable {
-                    self.is_unable = true;
-                    tracing::error!(failure = failure.message, "this worker cannot go on, and leaves");
-                    self.tell(task, attempt, ResultBody::Unable { pass, failure });
-                    self.feed(Event::Leave);
-                }
+                self.give_up((task, attempt), pass, failure);
             }
         }
     }
@@ -302,11 +299,7 @@ impl Driver {
 
     fn take_errand(&mut self, errand: Result<Errand, tokio::task::JoinError>) {
         match errand {
-            Ok(Errand::ResultSent(task)) => {
-                // A delivery that came meanwhile was for the batch that is done.
-                self.batches.remove(&task);
-                self.feed(Event::ResultSent { task });
-            }
+            Ok(Errand::ResultSent(pass, task)) => self.feed(Event::ResultSent { pass, task }),
             Ok(Errand::Done) => {}
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
@@ -330,9 +323,11 @@ impl Driver {
             match decode::<TaskMessage>(&body) {
                 Ok(message) => {
                     let head = TaskHead::from(&message);
-                    let held = Held { message: Some(message), batch: None, result: None };
-                    self.batches.entry(head.task).or_insert(held);
+                    self.messages.insert(delivery, message);
                     self.feed(Event::Delivered { head, delivery });
+                    self.act();
+                    // Whatever the machine did not begin is held already, or goes back.
+                    self.messages.remove(&delivery);
                 }
                 // It comes again when its lease ends, perhaps to a worker that can read it.
                 Err(error) => tracing::warn!(%error, "a task is refused"),
@@ -349,11 +344,11 @@ impl Driver {
                     self.report(state, document, holding);
                 }
                 Effect::Receive { count } => self.receive(count),
-                Effect::Execute { task, .. } => self.execute(task),
-                Effect::SendResult { task } => {
-                    let held = self.batches.remove(&task);
+                Effect::Execute { delivery, .. } => self.execute(delivery),
+                Effect::SendResult { pass, task } => {
+                    let held = self.batches.remove(&(pass, task));
                     if let Some(result) = held.and_then(|held| held.result) {
-                        self.send_result(&result, Errand::ResultSent(task));
+                        self.send_result(&result, Errand::ResultSent(pass, task));
                     }
                 }
                 Effect::Extend { delivery } => self.with_receipt(delivery, Lease::Extend),
@@ -361,8 +356,9 @@ impl Driver {
                     self.with_receipt(delivery, Lease::Acknowledge);
                 }
                 Effect::Release { delivery } => self.with_receipt(delivery, Lease::Release),
-                Effect::Abandon { task } => {
-                    if let Some(batch) = self.batches.remove(&task).and_then(|held| held.batch) {
+                Effect::Abandon { pass, task } => {
+                    let held = self.batches.remove(&(pass, task));
+                    if let Some(batch) = held.and_then(|held| held.batch) {
                         batch.abandon();
                     }
                 }
@@ -419,29 +415,40 @@ impl Driver {
         self.received = Some(receiving);
     }
 
-    /// Unpacks a batch and puts it before the lanes. One that cannot be read is left to its lease: another worker, or
-    /// this one after an update, may read it.
-    fn execute(&mut self, task: TaskId) {
-        let Some(held) = self.batches.get_mut(&task) else {
+    /// Unpacks a batch and puts it before the lanes.
+    fn execute(&mut self, delivery: u64) {
+        let Some(message) = self.messages.remove(&delivery) else {
             return;
         };
-        let Some(message) = held.message.take() else {
-            return;
-        };
+        let TaskMessage { pass, task, attempt, .. } = message;
         let written = match &message.outcomes {
-            Some(outcomes) if message.pass == Pass::Validate => decode_outcomes(outcomes),
+            Some(outcomes) if pass == Pass::Validate => decode_outcomes(outcomes),
             _ => Ok(Vec::new()),
         };
-        match (message.entries.unpack(), written) {
+        let why = match (message.entries.unpack(), written) {
             (Ok(entries), Ok(written)) => {
-                let name = (message.task, message.attempt, message.pass);
-                let batch = Arc::new(Batch::new(name, entries, written));
-                held.batch = Some(Arc::clone(&batch));
+                let batch = Arc::new(Batch::new((task, attempt, pass), entries, written));
+                let held = Held { batch: Some(Arc::clone(&batch)), result: None };
+                self.batches.insert((pass, task), held);
                 self.agenda.add_batch(batch);
+                return;
             }
-            (Err(error), _) => tracing::error!(%error, %task, "a batch cannot be unpacked"),
-            (_, Err(error)) => tracing::error!(%error, %task, "a batch's outcomes cannot be read"),
+            (Err(error), _) => format!("unpack batch {task}: {error}"),
+            (_, Err(error)) => format!("read the outcomes of batch {task}: {error}"),
+        };
+        // Held on to, it would be extended for ever: who cannot read one batch can read none.
+        self.give_up((task, attempt), pass, Failure::new(Class::WorkerFault, why, 1));
+    }
+
+    /// Tells the master, once, that this worker cannot go on with any batch, and leaves.
+    fn give_up(&mut self, (task, attempt): (TaskId, Attempt), pass: Pass, failure: Failure) {
+        if self.is_unable {
+            return;
         }
+        self.is_unable = true;
+        tracing::error!(failure = failure.message, "this worker cannot go on, and leaves");
+        self.tell(task, attempt, ResultBody::Unable { pass, failure });
+        self.feed(Event::Leave);
     }
 
     fn with_receipt(&mut self, delivery: u64, lease: Lease) {

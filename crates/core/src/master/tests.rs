@@ -1,0 +1,234 @@
+//! What the simulation of fleets has found (`tests/fleet`), each as one short story.
+
+use std::time::Duration;
+
+use super::*;
+use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
+use crate::ledger::{Planned, Recovered, WriteTally};
+use crate::path::RelPath;
+use crate::settings::{
+    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
+    TransferSettings,
+};
+use crate::task::{Class, Failure, Pass};
+use crate::toc::{EntryKind, Packer};
+use crate::unit::{ByteCount, FileTime, Timestamp};
+use crate::wire::{Progress, ResultBody, WorkerReport, WorkerState};
+
+const START: Timestamp = Timestamp(1_000_000);
+
+fn run() -> RunId {
+    RunId::new("run").unwrap()
+}
+
+fn worker() -> WorkerId {
+    WorkerId::new("w1").unwrap()
+}
+
+fn run_settings() -> RunSettings {
+    RunSettings {
+        mode: Mode::Load,
+        source: SourceLocation::Directory(b"/source".to_vec()),
+        destination: Destination {
+            bucket: "bucket".to_owned(),
+            prefix: String::new(),
+            endpoint_url: None,
+            region: None,
+            profile: None,
+        },
+        select: Selection::default(),
+        transfer: TransferSettings::default(),
+        validate: None,
+        batch: BatchSettings::default(),
+        stop: StopSettings::default(),
+    }
+}
+
+/// A master that resumes a run with batch 1 unwritten, and what it said last.
+struct Led {
+    master: Master,
+    appended: u64,
+}
+
+impl Led {
+    fn resumed() -> Self {
+        let recovered = Recovered {
+            epoch: 1,
+            phase: Some(Phase::Write),
+            planned: 1,
+            planned_entries: 1,
+            unwritten: vec![TaskId(1)],
+            ..Recovered::default()
+        };
+        let settings = MasterSettings::default();
+        let master = Master::new(run(), run_settings(), settings, recovered);
+        let mut led = Self { master, appended: 0 };
+        led.hear(START, Event::Begin);
+        led
+    }
+
+    /// One that has begun to write, with batch 1 sent.
+    fn writing() -> Self {
+        let mut led = Self::resumed();
+        led.hear(START, Event::Reported(report()));
+        led.sync(START);
+        led
+    }
+
+    fn hear(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        self.master.handle(now, event);
+        let mut effects = Vec::new();
+        while let Some(effect) = self.master.poll_effect() {
+            if let Effect::Append { number, .. } = &effect {
+                self.appended = *number;
+            }
+            effects.push(effect);
+        }
+        effects
+    }
+
+    fn sync(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.hear(now, Event::Durable { through: self.appended })
+    }
+}
+
+fn report() -> WorkerReport {
+    WorkerReport {
+        run: run(),
+        worker: worker(),
+        sequence: 1,
+        state: WorkerState::Initialized,
+        document: (0, 0),
+        holding: Vec::new(),
+        progress: Progress::default(),
+        trouble: None,
+    }
+}
+
+fn delivered(body: ResultBody, receipt: u64) -> Event {
+    let (task, attempt) = (TaskId(1), Attempt(1));
+    Event::Delivered {
+        task,
+        attempt,
+        worker: worker(),
+        body: Box::new(body),
+        receipt,
+        findings: Vec::new(),
+    }
+}
+
+fn written() -> ResultBody {
+    let tally = WriteTally { tasks: 1, entries: 1, written: 1, ..WriteTally::default() };
+    ResultBody::Written { tally, outcomes: bytes::Bytes::new(), findings: Vec::new() }
+}
+
+fn unable() -> ResultBody {
+    let failure = Failure::new(Class::AccessDenied, "put an object: access denied", 1);
+    ResultBody::Unable { pass: Pass::Write, failure }
+}
+
+fn acknowledged(effects: &[Effect]) -> Vec<u64> {
+    let receipt = |effect: &Effect| match effect {
+        Effect::Acknowledge { receipt } => Some(*receipt),
+        Effect::Publish(_)
+        | Effect::StartCrawl
+        | Effect::StopCrawl
+        | Effect::Append { .. }
+        | Effect::Send { .. }
+        | Effect::PurgeTasks
+        | Effect::End(_) => None,
+    };
+    effects.iter().filter_map(receipt).collect()
+}
+
+fn after(duration: Duration) -> Timestamp {
+    START.after(duration)
+}
+
+fn planned() -> Planned {
+    let mut packer = Packer::default();
+    packer.push(b"f", EntryKind::File, ByteCount(1), FileTime::default());
+    let path = RelPath::new(b"f".to_vec()).unwrap();
+    Planned { entries: packer.finish().unwrap(), first: path.clone(), last: path }
+}
+
+#[test]
+fn a_result_that_comes_before_the_pass_begins_is_left_to_come_again() {
+    let mut led = Led::resumed();
+    assert_eq!(acknowledged(&led.hear(START, delivered(written(), 1))), Vec::<u64>::new());
+    led.hear(START, Event::Reported(report()));
+    led.hear(START, delivered(written(), 2));
+    assert_eq!(acknowledged(&led.sync(START)), [2]);
+}
+
+#[test]
+fn a_result_that_is_delivered_twice_is_kept_until_its_record_is_durable() {
+    let mut led = Led::writing();
+    led.hear(START, delivered(written(), 1));
+    assert_eq!(acknowledged(&led.hear(START, delivered(written(), 2))), Vec::<u64>::new());
+    assert_eq!(acknowledged(&led.sync(START)), [1]);
+    assert_eq!(acknowledged(&led.hear(START, delivered(written(), 3))), [3]);
+}
+
+#[test]
+fn a_result_that_comes_after_the_run_stopped_is_kept_for_its_resumption() {
+    let mut led = Led::writing();
+    led.hear(START, Event::Interrupted);
+    led.hear(START, Event::Interrupted);
+    led.sync(START);
+    assert_eq!(led.master.standing().phase, Phase::Shutdown);
+    assert_eq!(acknowledged(&led.hear(START, delivered(written(), 1))), Vec::<u64>::new());
+}
+
+#[test]
+fn a_batch_that_could_not_be_sent_does_not_hold_up_the_end() {
+    let mut led = Led::writing();
+    led.hear(START, Event::Interrupted);
+    led.hear(START, Event::NotSent { task: TaskId(1) });
+    led.hear(START, Event::CrawlEnded(crate::toc::WalkTotals::default()));
+    assert_eq!(led.master.standing().phase, Phase::Shutdown);
+}
+
+#[test]
+fn a_run_that_all_workers_have_left_stops_and_says_so() {
+    let mut led = Led::writing();
+    let (due, wait) = led.master.poll_timeout().unwrap();
+    assert!(wait != Wait::Workers && due < after(Duration::from_mins(10)));
+    led.hear(after(Duration::from_mins(9)), Event::TimedOut);
+    assert!(!led.master.standing().is_stopping);
+    led.hear(after(Duration::from_mins(10)), Event::TimedOut);
+    assert!(led.master.standing().is_stopping);
+    // The walk that is still on is given a minute to stop.
+    led.hear(after(Duration::from_mins(11)), Event::TimedOut);
+    let effects = led.sync(after(Duration::from_mins(11)));
+    let Some(Effect::End(Ending::Unable(failure))) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(failure.message, "no worker has spoken for 600 s");
+}
+
+#[test]
+fn no_alarm_rings_while_the_end_waits_for_the_ledger() {
+    let mut led = Led::writing();
+    led.hear(START, Event::Crawled(planned()));
+    led.hear(START, Event::Interrupted);
+    let late = after(Duration::from_mins(2));
+    led.hear(late, Event::TimedOut);
+    let (due, _) = led.master.poll_timeout().unwrap();
+    assert!(due > late, "an alarm that is due at once rings until the disk is done");
+}
+
+#[test]
+fn trouble_that_was_told_to_an_earlier_master_stops_nobody() {
+    let mut led = Led::resumed();
+    assert_eq!(acknowledged(&led.hear(START, delivered(unable(), 1))), [1]);
+    assert!(!led.master.standing().is_stopping);
+    let mut led = Led::writing();
+    led.hear(START, delivered(unable(), 1));
+    assert!(led.master.standing().is_stopping);
+}
+
+#[test]
+fn a_resumed_master_takes_the_next_epoch() {
+    assert_eq!(Led::resumed().master.epoch(), Epoch(2));
+}
