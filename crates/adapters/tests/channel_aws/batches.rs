@@ -213,6 +213,23 @@ async fn documents_are_deleted_ten_at_a_time() {
     assert_eq!(left, "0");
 }
 
+#[tokio::test]
+async fn a_channel_that_is_dropped_leaves_no_task_behind() {
+    let (scene, master, worker) = pair().await;
+    master.tasks.send(Bytes::from_static(b"batch")).await.unwrap();
+    worker.results.send(Bytes::from_static(b"result")).await.unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(tasks() > 0);
+
+    drop((scene, master, worker));
+
+    let deadline = Instant::now() + PATIENCE;
+    while tasks() > 0 {
+        assert!(Instant::now() < deadline, "{} tasks go on", tasks());
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Sends so many messages from as many tasks.
 async fn send_many(queue: &Arc<dyn Queue>, count: usize) {
     let mut sends = JoinSet::new();

@@ -190,7 +190,7 @@ async fn two_runs_that_come_at_once_get_one_channel_between_them() {
     assert!(first.is_ok() != second.is_ok());
     let owner = scene.channel().owner().await.unwrap().unwrap();
     assert_eq!(owner, if first.is_ok() { run("run-a") } else { run("run-b") });
-    let refusal = first.err().or(second.err()).unwrap();
+    let refusal = first.err().or_else(|| second.err()).unwrap();
     assert_eq!(refusal.kind, ChannelErrorKind::Occupied);
     assert!(refusal.message.contains(owner.as_str()), "{refusal}");
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::{BehaviorVersion, StalledStreamProtectionConfig};
 use aws_types::SdkConfig;
 use s3bl_port::channel::{ChannelError, ChannelErrorKind};
 
@@ -68,7 +68,7 @@ impl AwsChannel {
     }
 
     /// Opens a channel by a configuration that was read elsewhere; one without an HTTP client gets that of
-    /// [`Self::connect`].
+    /// [`Self::connect`]. Clients behave by the newest version of the SDK's defaults.
     ///
     /// # Errors
     ///
@@ -87,16 +87,19 @@ impl AwsChannel {
             Some(url) => format!("at {url}"),
             None => format!("in region `{region}`"),
         };
-        // Each attempt has its deadline, so a stalled stream ends by that; the first pause doubles after each.
+        // Each attempt has its deadline, and a stalled stream ends by that.
         let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
         let stalls = StalledStreamProtectionConfig::disabled();
         let http = sdk.http_client().unwrap_or_else(|| aws::http_client(None));
+        let behaviour = BehaviorVersion::latest();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)
+            .behavior_version(behaviour)
             .http_client(http.clone())
             .timeout_config(timeouts(Duration::ZERO))
             .stalled_stream_protection(stalls.clone())
             .retry_config(retries.clone());
         let sns = aws_sdk_sns::config::Builder::from(sdk)
+            .behavior_version(behaviour)
             .http_client(http)
             .timeout_config(timeouts(Duration::ZERO))
             .stalled_stream_protection(stalls)

@@ -2,7 +2,7 @@
 //!
 //! There is no poll of its own accord: of those who ask, one at a time polls for all, for as long as it is willing to
 //! wait. What comes for another is handed over, results with the rest of their leases. Reports are done with as soon
-//! as they are here.
+//! as they are here. A poll that is given up on its way loses nothing: what it took comes again.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

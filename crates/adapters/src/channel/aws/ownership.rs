@@ -117,7 +117,7 @@ impl AwsChannel {
             Err(fault) => return Err(self.fault(&what, fault)),
         };
         match link.sns.run_tag(&topic).await {
-            Ok(tag) => self.claim(run, tag, &what).map(|()| topic),
+            Ok(tag) => self.claim(run, &self.run_of(tag, &what)?).map(|()| topic),
             // It is so new that not all of the service knows it yet.
             Err(fault) if fault.meaning == Meaning::Missing => Ok(topic),
             Err(fault) => Err(self.fault(&what, fault)),
@@ -135,12 +135,14 @@ impl AwsChannel {
         let what = queue_name(name);
         let barred_until = Instant::now() + BARRED_MAX;
         loop {
-            let found = link.sqs.find(name).await.map_err(|fault| self.fault(&what, fault))?;
-            if let Some(url) = found {
-                let tag = link.sqs.run_tag(&url).await;
-                self.claim(run, tag.map_err(|fault| self.fault(&what, fault))?, &what)?;
-                let set = link.sqs.set_attributes(&url, attributes).await;
-                return set.map(|()| url).map_err(|fault| self.fault(&what, fault));
+            if let Some((url, owner)) = self.find_queue(link, name).await? {
+                self.claim(run, &owner)?;
+                match link.sqs.set_attributes(&url, attributes).await {
+                    Ok(()) => return Ok(url),
+                    // It is being deleted, which takes a while.
+                    Err(fault) if fault.meaning == Meaning::Missing => {}
+                    Err(fault) => return Err(self.fault(&what, fault)),
+                }
             }
             match link.sqs.create(name, run, attributes).await {
                 Ok(url) => return Ok(url),
@@ -150,7 +152,7 @@ impl AwsChannel {
                 // Somebody made it just now, and the next look finds it.
                 Err(fault) if fault.meaning == Meaning::Exists => {}
                 Err(fault) if fault.meaning == Meaning::JustDeleted => {
-                    tracing::info!(
+                    tracing::warn!(
                         queue = name,
                         "a queue of this name was deleted less than a minute ago; waiting"
                     );
@@ -191,10 +193,9 @@ impl AwsChannel {
         link.sqs.arn(url).await.map_err(|fault| self.fault(&format!("queue {url}"), fault))
     }
 
-    /// Checks that what carries `tag` is the run's.
-    fn claim(&self, run: &RunId, tag: Option<String>, what: &str) -> Result<(), ChannelError> {
-        let owner = self.run_of(tag, what)?;
-        if owner == *run {
+    /// Checks that what `owner` made is the run's.
+    fn claim(&self, run: &RunId, owner: &RunId) -> Result<(), ChannelError> {
+        if owner == run {
             return Ok(());
         }
         let channel = self.names.channel();
