@@ -108,8 +108,7 @@ async fn run_roles(
     let (interrupts, interrupted) = mpsc::channel(4);
     let signals = signals::forward(interrupts, header.run.clone())?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let master =
-        MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
+    let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
     let outcome = master.run().await;
     drop(signals);
     let outcome = outcome.map_err(|error| {

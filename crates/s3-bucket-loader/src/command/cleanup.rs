@@ -46,14 +46,13 @@ fn in_words(removed: &Removed) -> String {
         return format!("run {run} left nothing behind\n");
     }
     let names: String = channel.iter().map(|name| format!("  {name}\n")).collect();
-    format!("run {run}: removed {} of its channel and {uploads} incomplete uploads\n{names}", channel.len())
+    format!(
+        "run {run}: removed {} of its channel and {uploads} incomplete uploads\n{names}",
+        channel.len()
+    )
 }
 
-async fn of_run(
-    stage: &Stage,
-    args: &CleanupArgs,
-    run: &RunId,
-) -> Result<Removed, CommandFailure> {
+async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Removed, CommandFailure> {
     let folder = stage.home.run_folder(run);
     // Opening the ledger takes its lock: a run that is being led is left alone.
     let ledger = stage.home.open(run)?;

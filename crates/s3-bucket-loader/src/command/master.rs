@@ -43,7 +43,7 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
         }
     };
     say_how_to_join(stage, &place, key_file.as_deref());
-    let crew = Crew::Fleet(FleetCrew {
+    let crew = Crew::Fleet(Box::new(FleetCrew {
         channel: place.open().await?,
         key,
         workers: args.fleet.workers,
@@ -51,7 +51,7 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
         worker_wait: place.worker_wait,
         summary_every: place.summary_every,
         requests_max: place.requests_max,
-    });
+    }));
     let led = lead_run(stage, Box::new(ledger), &header, prepared, crew).await?;
     Ok(show(stage, &led))
 }
@@ -90,7 +90,7 @@ pub(super) async fn crew_of(
     })?;
     let key_file = named.map(Path::to_owned).or_else(|| kept.exists().then_some(kept));
     say_how_to_join(stage, place, key_file.as_deref());
-    Ok(Crew::Fleet(FleetCrew {
+    Ok(Crew::Fleet(Box::new(FleetCrew {
         channel: place.open().await?,
         key,
         workers: args.workers,
@@ -98,5 +98,5 @@ pub(super) async fn crew_of(
         worker_wait: place.worker_wait,
         summary_every: place.summary_every,
         requests_max: place.requests_max,
-    }))
+    })))
 }

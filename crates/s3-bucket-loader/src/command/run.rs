@@ -71,7 +71,6 @@ async fn go_on(
         Some(place) => crew_of(stage, &header.run, &place, args).await?,
         None => Crew::Local(args.workers),
     };
-    let led =
-        lead_run(stage, ledger, &RunHeader { settings, ..header }, prepared, crew).await?;
+    let led = lead_run(stage, ledger, &RunHeader { settings, ..header }, prepared, crew).await?;
     Ok(show(stage, &led))
 }

@@ -128,8 +128,9 @@ const HEARING: Duration = Duration::from_secs(30);
 /// `status --channel NAME`, from any machine that reaches the transport.
 pub(crate) async fn of_channel(stage: &Stage, args: &StatusArgs) -> Result<Exit, CommandFailure> {
     let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
-        CommandFailure::usage(anyhow!("there is no join key"))
-            .advise("say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY")
+        CommandFailure::usage(anyhow!("there is no join key")).advise(
+            "say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY",
+        )
     })?;
     let place = Place::new(&args.channel, &args.bucket, None, Duration::from_mins(1))?;
     let channel = place.open().await?;

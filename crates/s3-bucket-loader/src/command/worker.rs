@@ -29,8 +29,9 @@ const ANY_LEASE: Duration = Duration::from_mins(1);
 /// `worker`.
 pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, CommandFailure> {
     let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
-        CommandFailure::usage(anyhow!("there is no join key"))
-            .advise("say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY")
+        CommandFailure::usage(anyhow!("there is no join key")).advise(
+            "say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY",
+        )
     })?;
     let place = Place::new(&args.channel, &args.bucket, None, ANY_LEASE)?;
     let pins = pins(args)?;
@@ -67,7 +68,8 @@ fn name(args: &WorkerArgs) -> Result<WorkerId, CommandFailure> {
     }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let legal = |character: &char| character.is_ascii_alphanumeric() || *character == '-';
-    let host: String = host.chars().filter(legal).skip_while(|&first| first == '-').take(16).collect();
+    let host: String =
+        host.chars().filter(legal).skip_while(|&first| first == '-').take(16).collect();
     let chance: String = std::iter::repeat_with(fastrand::lowercase).take(6).collect();
     let name = if host.is_empty() { chance } else { format!("{host}-{chance}") };
     Ok(WorkerId::new(name).context("name this worker")?)
@@ -115,13 +117,17 @@ impl Applicant<'_> {
     }
 
     /// Joins the channel as soon as it is there; `None` if it is not in time, or the worker is to leave.
-    async fn join(&mut self, deadline: Option<Instant>) -> Result<Option<WorkerEnd>, CommandFailure> {
+    async fn join(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<WorkerEnd>, CommandFailure> {
         loop {
             if let Some(end) = self.channel.join(&self.worker).await.map_err(channel_failure)? {
                 return Ok(Some(end));
             }
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            let next_look = tokio::time::timeout(LOOK_EVERY, self.leaving.wait_for(|leaves| *leaves));
+            let next_look =
+                tokio::time::timeout(LOOK_EVERY, self.leaving.wait_for(|leaves| *leaves));
             if is_late || next_look.await.is_ok() {
                 return Ok(None);
             }
@@ -167,21 +173,28 @@ impl Applicant<'_> {
             }
             Departure::RunOver => ("the run is over", Exit::Clean),
             Departure::Asked => ("left as asked; others finish what it held", Exit::Interrupted),
-            Departure::MasterSilent => ("the master has been silent for too long", Exit::CouldNotRun),
+            Departure::MasterSilent => {
+                ("the master has been silent for too long", Exit::CouldNotRun)
+            }
             Departure::Unable => ("cannot go on; the master knows why", Exit::CouldNotRun),
         };
         self.say(&format!("worker {}: run {run}: {words}", self.worker));
         Some(exit)
     }
 
-    fn came_to_nothing(&self, wait: Option<Duration>, channel: &str) -> Result<Exit, CommandFailure> {
+    fn came_to_nothing(
+        &self,
+        wait: Option<Duration>,
+        channel: &str,
+    ) -> Result<Exit, CommandFailure> {
         if *self.leaving.borrow() {
             return Ok(Exit::Interrupted);
         }
         let waited = wait.unwrap_or_default().as_secs();
         let error = anyhow!("no master came to channel {channel} within {waited} s");
-        Err(CommandFailure::could_not_run(error)
-            .advise("start the master, check --channel and the transport, or wait longer by --master-wait"))
+        Err(CommandFailure::could_not_run(error).advise(
+            "start the master, check --channel and the transport, or wait longer by --master-wait",
+        ))
     }
 
     fn say(&self, words: &str) {

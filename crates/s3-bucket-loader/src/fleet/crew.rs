@@ -33,7 +33,7 @@ pub(crate) enum Crew {
     /// Workers in this process, at least 1.
     Local(u32),
     /// Workers on other machines.
-    Fleet(FleetCrew),
+    Fleet(Box<FleetCrew>),
 }
 
 /// Workers that come to a channel.

@@ -82,8 +82,9 @@ impl Place {
             },
             (None, None) => {
                 let error = anyhow!("no transport is named");
-                return Err(CommandFailure::usage(error)
-                    .advise("say --transport aws (SQS and SNS) or --transport nats --nats-url URL"));
+                return Err(CommandFailure::usage(error).advise(
+                    "say --transport aws (SQS and SNS) or --transport nats --nats-url URL",
+                ));
             }
         };
         Ok(Self {

@@ -11,9 +11,7 @@ use s3bl_adapters::channel::secure_queues;
 use s3bl_core::id::WorkerId;
 use s3bl_core::master::Phase;
 use s3bl_core::settings::{Destination, RunSettings, SourceLocation};
-use s3bl_core::wire::{
-    Progress, RunDocument, SealKey, WorkerReport, WorkerState, decode, encode,
-};
+use s3bl_core::wire::{Progress, RunDocument, SealKey, WorkerReport, WorkerState, decode, encode};
 use s3bl_core::worker::WorkerSettings;
 use s3bl_port::channel::WorkerEnd;
 use s3bl_port::control::WorkerControl;
@@ -209,10 +207,7 @@ fn post(
     let role = WorkerRole {
         run: document.run,
         worker,
-        settings: WorkerSettings {
-            silence_max: pins.master_silence,
-            ..WorkerSettings::default()
-        },
+        settings: WorkerSettings { silence_max: pins.master_silence, ..WorkerSettings::default() },
         lanes: lane_settings(settings),
         lane_count,
         buffer_bytes: BUFFER_BYTES,

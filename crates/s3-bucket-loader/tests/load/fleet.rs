@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
+use s3bl_testkit::Tree;
 use s3bl_testkit::proxy::{Fault, Proxy, Rule};
-use s3bl_testkit::{Tool, Tree};
 
 use crate::fleet_stage::{Carrier, FleetStage, start};
 use crate::stage::{Ended, many_files, sum};
 
 #[track_caller]
 fn assert_loads(carrier: Carrier) {
-    let (fleet, tree) = (FleetStage::new(carrier, "fleet"), many_files(1500));
-    let workers: Vec<_> =
-        ["one", "two", "three"].map(|name| start(&mut fleet.worker(name))).into();
+    let (fleet, tree) = (FleetStage::new(carrier, "fleet"), many_files(500));
+    let workers: Vec<_> = ["one", "two", "three"].map(|name| start(&mut fleet.worker(name))).into();
 
     start(&mut fleet.master(&tree, 3)).ended().expect(0);
     for worker in workers {
@@ -44,12 +43,12 @@ fn slow() -> Rule {
 
 #[track_caller]
 fn assert_survives_a_killed_worker(carrier: Carrier) {
-    let (fleet, tree) = (FleetStage::new(carrier, "killed-worker"), many_files(1500));
+    let (fleet, tree) = (FleetStage::new(carrier, "killed-worker"), many_files(500));
     let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
     let work = |name: &str| start(fleet.worker(name).args(["--concurrency", "4"]));
     let (victim, other) = (work("victim"), work("other"));
     let mut master = start(&mut fleet.master_at(&proxy.endpoint_url(), &tree, 2));
-    fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(200));
+    fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(100));
 
     victim.signal("KILL");
     master.ended().expect(0);
@@ -71,11 +70,11 @@ fn a_killed_worker_costs_nothing_but_time_over_sqs_and_sns() {
 
 #[track_caller]
 fn assert_survives_a_killed_master(carrier: Carrier) {
-    let (fleet, tree) = (FleetStage::new(carrier, "killed-master"), many_files(1500));
+    let (fleet, tree) = (FleetStage::new(carrier, "killed-master"), many_files(500));
     let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
     let worker = start(fleet.worker("faithful").args(["--concurrency", "4"]));
     let mut master = start(&mut fleet.master_at(&proxy.endpoint_url(), &tree, 1));
-    fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(200));
+    fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(100));
 
     master.signal("KILL");
     drop(master);
@@ -98,11 +97,11 @@ fn a_killed_master_is_resumed_with_the_workers_that_wait_for_it_over_sqs_and_sns
 
 #[track_caller]
 fn assert_torn_down_by_an_interrupt(carrier: Carrier) {
-    let (fleet, tree) = (FleetStage::new(carrier, "interrupted"), many_files(1500));
+    let (fleet, tree) = (FleetStage::new(carrier, "interrupted"), many_files(500));
     let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
     let worker = start(fleet.worker("first").args(["--concurrency", "4"]));
     let mut master = start(&mut fleet.master_at(&proxy.endpoint_url(), &tree, 1));
-    fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(200));
+    fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(100));
 
     master.signal("INT");
     let ended = master.ended().expect(6);
@@ -173,14 +172,14 @@ fn a_worker_with_another_key_hears_nothing_and_says_so() {
 
 #[test]
 fn forged_messages_on_the_queues_change_nothing() {
-    let (fleet, tree) = (FleetStage::new(Carrier::Aws, "forged"), many_files(300));
+    let (fleet, tree) = (FleetStage::new(Carrier::Aws, "forged"), many_files(200));
     let master = start(&mut fleet.master(&tree, 1));
     let queue = |name: &str| {
         let name = format!("s3bl-{}-{name}", fleet.channel);
         let url = ["sqs", "get-queue-url", "--queue-name", &name, "--output", "text"];
         loop {
-            if let Ok(found) = Tool::Aws.run(&fleet.stage.server, url) {
-                return found.text().trim().to_owned();
+            if let Ok(found) = fleet.aws(&url) {
+                return found.trim().to_owned();
             }
         }
     };
@@ -188,7 +187,7 @@ fn forged_messages_on_the_queues_change_nothing() {
         let url = queue(name);
         for forged in ["not even base64!", "TQEBAQEB", "tAAAA", "rAAAA", &"A".repeat(5000)] {
             let send = ["sqs", "send-message", "--queue-url", &url, "--message-body", forged];
-            Tool::Aws.run(&fleet.stage.server, send).unwrap();
+            fleet.aws(&send).unwrap();
         }
     }
 

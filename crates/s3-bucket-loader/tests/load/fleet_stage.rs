@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use s3bl_testkit::{Kind, Nats, Tool, Tree};
+use s3bl_testkit::{Kind, Nats, Tool, ToolError, Tree};
 use serde_json::Value;
 
 use crate::stage::{Ended, Stage};
@@ -74,7 +74,8 @@ impl FleetStage {
         command.arg(tree.root()).arg(self.stage.destination());
         command.arg("--join-key-file").arg(&self.key);
         command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
-        command.args(["--lease", "5s", "--summary-interval", "1s", "--worker-wait", "60s"]);
+        command.args(["--lease", "5s", "--summary-interval", "1s"]);
+        command.env("S3BL_WORKER_WAIT", "60s");
         command.args(["--entries-per-message", "100"]);
         command
     }
@@ -101,6 +102,13 @@ impl FleetStage {
         command
     }
 
+    /// What the AWS command line says of the queues and topics.
+    pub(crate) fn aws(&self, arguments: &[&str]) -> Result<String, ToolError> {
+        let endpoint = self.stage.server.endpoint_url();
+        let arguments: Vec<_> = [&["--endpoint-url", &endpoint], arguments].concat();
+        Tool::Aws.run(&self.stage.server, arguments).map(|output| output.text())
+    }
+
     /// Asserts that nothing of the channel is left.
     #[track_caller]
     pub(crate) fn assert_nothing_left(&self) {
@@ -108,9 +116,7 @@ impl FleetStage {
         let removed = owner.expect(0).json();
         assert_eq!(removed["channel"], Value::Array(Vec::new()), "{removed:#}");
         if self.carrier == Carrier::Aws {
-            let aws = |arguments: &[&str]| {
-                Tool::Aws.run(&self.stage.server, arguments).unwrap().text()
-            };
+            let aws = |arguments: &[&str]| self.aws(arguments).unwrap();
             for listed in [aws(&["sqs", "list-queues"]), aws(&["sns", "list-topics"])] {
                 assert!(!listed.contains(&self.channel), "{listed}");
             }
@@ -139,7 +145,8 @@ impl Running {
             signal(pid, "KILL");
         }
         waiting.join().unwrap().unwrap();
-        let output = output.or_else(|_| ended.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected));
+        let output =
+            output.or_else(|_| ended.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected));
         Ended::from(output.unwrap())
     }
 
