@@ -25,6 +25,15 @@ test *arguments:
     scripts/setup-test-tools
     cargo nextest run --workspace --locked {{ arguments }}
 
+# A fleet in a simulated world, for many seeds; one seed of it and what happens there: `FLEET_SEED=n just fleet`.
+fleet seeds="250000":
+    FLEET_SEEDS={{ seeds }} cargo test --release --locked --package s3bl-core --test fleet
+
+# Whether the simulation finds bugs that are planted on purpose (crates/core/src/planted.rs).
+planted:
+    RUSTFLAGS="--cfg s3bl_planted" CARGO_TARGET_DIR=target/planted cargo test --locked --package s3bl-core --test fleet \
+        -- --nocapture every_planted_bug_is_found
+
 # Licences, sources and bans of the dependencies.
 deny:
     scripts/setup-test-tools

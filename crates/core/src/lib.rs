@@ -16,6 +16,8 @@ pub mod master;
 pub mod metadata;
 pub mod path;
 pub mod plan;
+#[doc(hidden)]
+pub mod planted;
 pub mod report;
 pub mod retry;
 pub mod settings;

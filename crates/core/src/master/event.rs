@@ -108,8 +108,6 @@ pub enum Wait {
     Workers,
     /// The next publication of the run document.
     Publication,
-    /// A batch that nobody has spoken of for too long.
-    Sweep,
     /// The workers' last words.
     Farewell,
     /// Batches that workers hold, after an interruption.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::{TaskId, WorkerId};
+use crate::planted::{self, Bug};
 use crate::unit::Timestamp;
 use crate::wire::{Progress, WORKERS_SHOWN_MAX, WorkerReport, WorkerStanding, WorkerState};
 
@@ -26,6 +27,8 @@ pub struct Member {
     pub document: (u64, u64),
     /// Why it does not work, if it cannot.
     pub trouble: Option<String>,
+    /// Since when it has said of itself that it holds nothing and waits.
+    idle_since: Option<Timestamp>,
     holding: Vec<TaskId>,
     sequence: u64,
 }
@@ -34,7 +37,8 @@ impl Fleet {
     /// Takes a report; an older one than the last is ignored. Returns whether it was news.
     pub(super) fn hear(&mut self, report: &WorkerReport, now: Timestamp) -> bool {
         let known = self.members.get(&report.worker);
-        if known.is_some_and(|member| report.sequence <= member.sequence) {
+        let is_old = known.is_some_and(|member| report.sequence <= member.sequence);
+        if is_old && !planted::is(Bug::HearsOldReports) {
             return false;
         }
         let trouble = report.trouble.clone();
@@ -44,6 +48,8 @@ impl Fleet {
             progress: report.progress,
             document: report.document,
             trouble: trouble.or_else(|| known.and_then(|member| member.trouble.clone())),
+            idle_since: (report.state == WorkerState::Idle)
+                .then(|| known.and_then(|member| member.idle_since).unwrap_or(now)),
             holding: report.holding.clone(),
             sequence: report.sequence,
         };
@@ -92,6 +98,12 @@ impl Fleet {
         let rates = self.living(now, patience).filter_map(|member| member.progress.activity.rate);
         let (sum, count) = rates.fold((0.0, 0u32), |(sum, count), rate| (sum + rate, count + 1));
         (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// Whether a living worker has had nothing to do for so long that the queue cannot hold anything for it.
+    pub(super) fn is_hungry(&self, now: Timestamp, patience: Duration, wait: Duration) -> bool {
+        self.living(now, patience)
+            .any(|member| member.idle_since.is_some_and(|since| now.since(since) >= wait))
     }
 
     /// When a worker last spoke, whichever.

@@ -10,6 +10,7 @@ use super::book::Book;
 use super::{Effect, Ending, Event, Fleet, Phase, Wait};
 use crate::id::{Epoch, RunId, TaskId, WorkerId};
 use crate::ledger::{Reconciliation, Record, Recovered, ValidateTally, WorkerTally, WriteTally};
+use crate::planted::{self, Bug};
 use crate::settings::RunSettings;
 use crate::task::{Class, Failure, Pass};
 use crate::toc::{RootPrint, WalkTotals};
@@ -29,7 +30,8 @@ pub struct MasterSettings {
     pub publish_every: Duration,
     /// How often workers report. Default 5 s; a worker that is silent for four times that long is counted as gone.
     pub summary_every: Duration,
-    /// How long a batch may go unmentioned before it is sent again. Default three leases.
+    /// How long a batch may go unmentioned before it is sent again, once a worker has nothing else to do. Default three
+    /// leases.
     pub sweep_after: Duration,
     /// Batches that may be out at once. Default 8 for each expected worker.
     pub window: usize,
@@ -201,6 +203,9 @@ impl Master {
                 self.planned += 1;
                 self.planned_entries += u64::from(planned.entries.count);
                 let task = TaskId(self.planned);
+                if planted::is(Bug::SendsEarly) {
+                    self.book.add(task);
+                }
                 self.append(Record::Planned { task, planned }, OnceDurable::Dispatch(task));
             }
             Event::WalkFound(finding) => {
@@ -217,6 +222,7 @@ impl Master {
             Event::Delivered { task, attempt, worker, body, receipt, findings } => {
                 self.take_result(now, (task, attempt), worker, *body, receipt, findings);
             }
+            Event::NotSent { task } if planted::is(Bug::ForgetsRefused) => self.book.close(task),
             Event::NotSent { task } => self.book.take_back(task),
             Event::Interrupted => self.interrupt(now),
             Event::TimedOut => {}
@@ -247,8 +253,6 @@ impl Master {
                 waits.extend(is_settled.then_some((due, Wait::Drain)));
             }
             Phase::Write | Phase::Validate => {
-                let due = self.book.next_sweep(self.settings.sweep_after);
-                waits.extend(due.map(|due| (due, Wait::Sweep)));
                 waits.push((self.deserted(), Wait::Workers));
             }
             Phase::ErrorReport | Phase::Shutdown => {
@@ -301,7 +305,7 @@ impl Master {
     fn close_toc(&mut self, totals: WalkTotals) {
         self.is_crawling = false;
         // A crawl that was told to stop has not seen everything: its TOC stays open, and a resumed run lists again.
-        if self.stop.is_some() {
+        if self.stop.is_some() && !planted::is(Bug::ClosesStoppedWalk) {
             return;
         }
         self.toc = Some((totals, self.planned));
@@ -382,6 +386,10 @@ impl Master {
         }
         let alive = self.fleet.alive(now, self.silence_max());
         let is_late = now >= self.entered.after(self.settings.worker_wait);
+        if planted::is(Bug::WaitsForExactly) && alive != self.settings.workers_expected {
+            self.entered = now;
+            return;
+        }
         if alive >= self.settings.workers_expected || is_late && alive >= self.settings.workers_min
         {
             if self.is_written && self.book.is_empty() {
@@ -411,6 +419,9 @@ impl Master {
 
     /// When the run has been without a sign of any worker for as long as its start would wait for one.
     fn deserted(&self) -> Timestamp {
+        if planted::is(Bug::WaitsForNobody) {
+            return self.entered.after(Duration::from_hours(24 * 365));
+        }
         self.fleet
             .heard()
             .max(Some(self.entered))
@@ -432,7 +443,12 @@ impl Master {
         self.stop_if_deserted(now);
         if self.stop.is_none() {
             self.dispatch(now, Pass::Write);
-            let is_complete = self.toc.is_some() && self.book.is_empty() && self.pending.is_empty();
+            let is_idle = planted::is(Bug::EndsWhenIdle)
+                && self
+                    .fleet
+                    .all(now, self.silence_max(), (0, 0), |state| state == WorkerState::Idle);
+            let is_done = self.book.is_empty() || is_idle;
+            let is_complete = self.toc.is_some() && is_done && self.pending.is_empty();
             if !is_complete {
                 return;
             }
@@ -507,7 +523,12 @@ impl Master {
     }
 
     fn dispatch(&mut self, now: Timestamp, pass: Pass) {
-        self.book.sweep(now, self.settings.sweep_after);
+        // While every worker is busy, a batch that nobody has spoken of waits in the queue. To send it again would make the
+        // queue longer each time, and a slow fleet would do everything again and again.
+        let wait = self.settings.summary_every * 2;
+        if self.fleet.is_hungry(now, self.silence_max(), wait) && !planted::is(Bug::NeverSweeps) {
+            self.book.sweep(now, self.settings.sweep_after);
+        }
         // Workers that were not expected are given work too.
         let alive = self.fleet.alive(now, self.silence_max());
         let window = self.settings.window.max(WINDOW_EACH * alive);
@@ -629,7 +650,7 @@ impl Master {
 
     /// Adds a batch that was written in this epoch to those that will be validated.
     pub(super) fn note_written(&mut self, task: TaskId) {
-        if !self.is_fresh() {
+        if !self.is_fresh() && !planted::is(Bug::ForgetsUnvalidated) {
             self.unvalidated.push(task);
         }
     }

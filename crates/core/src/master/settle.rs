@@ -4,6 +4,7 @@ use super::machine::{Master, OnceDurable};
 use super::{Effect, Ending, Phase};
 use crate::id::{Attempt, TaskId, WorkerId};
 use crate::ledger::{Finding, Record};
+use crate::planted::{self, Bug};
 use crate::unit::Timestamp;
 use crate::wire::ResultBody;
 
@@ -25,6 +26,9 @@ impl Master {
                     return;
                 }
                 self.write.add(&tally);
+                if planted::is(Bug::CountsFailedAsWritten) {
+                    self.write.written += tally.failed;
+                }
                 let share = self.workers.entry(worker.clone()).or_default();
                 share.written += tally.written;
                 share.failed += tally.failed;
@@ -32,6 +36,9 @@ impl Master {
                     self.barren.insert(task);
                 } else {
                     self.note_written(task);
+                }
+                if planted::is(Bug::AcknowledgesEarly) {
+                    self.effects.push_back(Effect::Acknowledge { receipt });
                 }
                 let record = Record::WriteDone { task, attempt, worker, tally, outcomes, findings };
                 self.append(record, OnceDurable::Settled { task, receipt });

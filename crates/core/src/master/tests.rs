@@ -208,6 +208,20 @@ fn a_run_that_all_workers_have_left_stops_and_says_so() {
 }
 
 #[test]
+fn a_batch_waits_in_the_queue_while_workers_are_busy_and_is_sent_again_when_one_is_hungry() {
+    let sent = |effects: &[Effect]| {
+        effects.iter().any(|effect| matches!(effect, Effect::Send { task: TaskId(1), .. }))
+    };
+    let said = |sequence: u64, state| Event::Reported(WorkerReport { sequence, state, ..report() });
+    let mut led = Led::writing();
+    let late = after(Duration::from_mins(9));
+    assert!(!sent(&led.hear(late, said(2, WorkerState::Write))));
+    assert!(!sent(&led.hear(late, said(3, WorkerState::Idle))));
+    let later = late.after(Duration::from_secs(10));
+    assert!(sent(&led.hear(later, said(4, WorkerState::Idle))));
+}
+
+#[test]
 fn no_alarm_rings_while_the_end_waits_for_the_ledger() {
     let mut led = Led::writing();
     led.hear(START, Event::Crawled(planned()));

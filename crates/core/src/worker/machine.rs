@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Departure, Effect, Event, TaskHead};
 use crate::id::{RunId, TaskId};
 use crate::master::Phase;
+use crate::planted::{self, Bug};
 use crate::task::Pass;
 use crate::unit::Timestamp;
 use crate::wire::{RunDocument, WorkerState};
@@ -98,6 +99,10 @@ impl Worker {
             Event::Received => self.is_receiving = false,
             Event::Delivered { head, delivery } => self.take(now, head, delivery),
             Event::Finished { pass, task } => {
+                if planted::is(Bug::AcknowledgesUnsent) {
+                    self.conclude(pass, task);
+                    return;
+                }
                 if self.holds(pass, task) {
                     self.effects.push_back(Effect::SendResult { pass, task });
                 }
@@ -154,6 +159,7 @@ impl Worker {
         }
         let age = |document: &RunDocument| (document.epoch, document.revision);
         let is_news = self.document.as_ref().is_none_or(|known| age(&document) > age(known));
+        let is_news = is_news || planted::is(Bug::FollowsOldDocuments);
         if document.run != self.run || !is_news {
             return;
         }
@@ -217,7 +223,11 @@ impl Worker {
             return;
         }
         if Some(head.pass) != self.pass() || self.departure.is_some() || self.is_draining() {
-            self.effects.push_back(Effect::Release { delivery });
+            self.effects.push_back(if planted::is(Bug::DeletesUntaken) {
+                Effect::Acknowledge { delivery }
+            } else {
+                Effect::Release { delivery }
+            });
             return;
         }
         match self.held.get_mut(&head.task) {
@@ -241,7 +251,8 @@ impl Worker {
             Pass::Write => Phase::Write,
             Pass::Validate => Phase::Validate,
         };
-        head.epoch < document.epoch || head.epoch == document.epoch && document.phase > phase
+        let is_over = document.phase > phase && !planted::is(Bug::ReturnsUseless);
+        head.epoch < document.epoch || head.epoch == document.epoch && is_over
     }
 
     fn is_draining(&self) -> bool {
@@ -298,6 +309,9 @@ impl Worker {
         for held in self.held.values_mut() {
             if now >= held.extended.after(every) {
                 held.extended = now;
+                if planted::is(Bug::NeverExtends) {
+                    continue;
+                }
                 self.effects.push_back(Effect::Extend { delivery: held.delivery });
             }
         }

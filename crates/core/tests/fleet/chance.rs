@@ -3,23 +3,23 @@
 use s3bl_core::unit::Timestamp;
 
 /// A moment of the simulated world, in milliseconds since it began. Only the world sees it; processes have clocks.
-pub type Moment = u64;
+pub(crate) type Moment = u64;
 
-pub const SECOND: Moment = 1000;
-pub const MINUTE: Moment = 60 * SECOND;
-pub const HOUR: Moment = 60 * MINUTE;
-pub const DAY: Moment = 24 * HOUR;
+pub(crate) const SECOND: Moment = 1000;
+pub(crate) const MINUTE: Moment = 60 * SECOND;
+pub(crate) const HOUR: Moment = 60 * MINUTE;
+pub(crate) const DAY: Moment = 24 * HOUR;
 
 /// A reproducible source of chance: SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Debug, Clone)]
-pub struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ 0x9E37_79B9_7F4A_7C15)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -28,31 +28,31 @@ impl Chance {
     }
 
     /// A number from 0 to `bound - 1`.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
     /// A number from `low` to `high`.
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
     /// An index into something that has `count` elements.
-    pub fn index(&mut self, count: usize) -> usize {
+    pub(crate) fn index(&mut self, count: usize) -> usize {
         self.below(count as u64) as usize
     }
 
     /// True `per_mille` times of a thousand.
-    pub fn happens(&mut self, per_mille: u64) -> bool {
+    pub(crate) fn happens(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.index(choices.len())]
     }
 
     /// A span up to `longest`, every order of magnitude alike.
-    pub fn span(&mut self, longest: Moment) -> Moment {
+    pub(crate) fn span(&mut self, longest: Moment) -> Moment {
         let bits = u64::from(longest.max(1).ilog2());
         let scale = 1 << self.between(0, bits);
         (scale + self.below(scale)).min(longest)
@@ -61,7 +61,7 @@ impl Chance {
 
 /// The clock of one process: it is wrong, and it runs too fast or too slow, but never back.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// What it shows when the world begins.
     origin: u64,
     /// How far it goes in a million milliseconds.
@@ -72,22 +72,22 @@ pub struct Clock {
 const ORIGIN: u64 = 1_764_000_000_000;
 
 impl Clock {
-    pub fn right() -> Self {
+    pub(crate) fn right() -> Self {
         Self { origin: ORIGIN, pace: 1_000_000 }
     }
 
     /// Up to a year wrong, and up to a tenth too fast or too slow.
-    pub fn skewed(chance: &mut Chance) -> Self {
+    pub(crate) fn skewed(chance: &mut Chance) -> Self {
         let origin = ORIGIN - 365 * DAY + chance.span(730 * DAY);
         Self { origin, pace: chance.between(900_000, 1_100_000) }
     }
 
-    pub fn at(&self, moment: Moment) -> Timestamp {
+    pub(crate) fn at(&self, moment: Moment) -> Timestamp {
         Timestamp(self.origin + moment * self.pace / 1_000_000)
     }
 
     /// The first moment at which the clock shows `time` or more.
-    pub fn moment_of(&self, time: Timestamp) -> Moment {
+    pub(crate) fn moment_of(&self, time: Timestamp) -> Moment {
         (time.0.saturating_sub(self.origin) * 1_000_000).div_ceil(self.pace)
     }
 }

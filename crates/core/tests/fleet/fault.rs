@@ -6,10 +6,10 @@ macro_rules! faults {
     ($($name:ident: $rate:expr,)*) => {
         /// A kind of fault.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Fault { $($name,)* }
+        pub(crate) enum Fault { $($name,)* }
 
         impl Fault {
-            pub const ALL: &[Fault] = &[$(Fault::$name,)*];
+            pub(crate) const ALL: &[Fault] = &[$(Fault::$name,)*];
 
             /// How many of a thousand chances it takes, in a seed that has it.
             fn rate(self) -> u64 {
@@ -54,8 +54,8 @@ faults! {
     MasterInterruptedTwice: 400,
     ClockSkewed: 500,
     // The ledger's disk.
-    DiskSlow: 50,
-    RecordsCutOff: 500,
+    DiskSlow: 100,
+    RecordsCutOff: 1000,
     // The source.
     SourceChanged: 1000,
     SourceVanished: 1000,
@@ -74,23 +74,32 @@ faults! {
 
 /// The faults of one seed.
 #[derive(Debug, Clone)]
-pub struct Faults {
+pub(crate) struct Faults {
     rates: Vec<u64>,
     /// From when on nothing goes wrong any more.
-    pub healed: Moment,
+    pub(crate) healed: Moment,
     /// How often each kind happened.
-    pub fired: Vec<u64>,
+    pub(crate) fired: Vec<u64>,
 }
 
 impl Faults {
-    /// A world in which nothing goes wrong.
-    pub fn none() -> Self {
+    /// A world in which nothing goes wrong, but that somebody may be slow.
+    pub(crate) fn calm(chance: &mut Chance) -> Self {
+        let mut faults = Self::none();
+        if chance.happens(500) {
+            faults.rates[Fault::WorkerSlow as usize] = 500;
+            faults.healed = MINUTE;
+        }
+        faults
+    }
+
+    fn none() -> Self {
         let none = vec![0; Fault::ALL.len()];
         Self { rates: none.clone(), healed: 0, fired: none }
     }
 
     /// Some kinds, each at a rate of its own: few at once find what many at once hide.
-    pub fn draw(chance: &mut Chance) -> Self {
+    pub(crate) fn draw(chance: &mut Chance) -> Self {
         let share = chance.pick(&[80, 250, 500, 900]);
         let mut faults = Self::none();
         for (rate, fault) in faults.rates.iter_mut().zip(Fault::ALL) {
@@ -104,12 +113,12 @@ impl Faults {
     }
 
     /// Whether this seed has the fault at all.
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.rates[fault as usize] > 0
     }
 
     /// Whether it happens now; if so, it is counted.
-    pub fn strikes(&mut self, fault: Fault, now: Moment, chance: &mut Chance) -> bool {
+    pub(crate) fn strikes(&mut self, fault: Fault, now: Moment, chance: &mut Chance) -> bool {
         let rate = self.rates[fault as usize];
         let strikes = rate > 0 && now < self.healed && chance.happens(rate);
         if strikes {
@@ -118,11 +127,12 @@ impl Faults {
         strikes
     }
 
-    pub fn count(&mut self, fault: Fault) {
+    pub(crate) fn count(&mut self, fault: Fault) {
         self.fired[fault as usize] += 1;
     }
 
-    pub fn is_calm(&self) -> bool {
-        self.rates.iter().all(|rate| *rate == 0)
+    pub(crate) fn is_calm(&self) -> bool {
+        let is_harmless = |fault: &Fault| *fault == Fault::WorkerSlow || !self.has(*fault);
+        Fault::ALL.iter().all(is_harmless)
     }
 }

@@ -2,18 +2,18 @@
 
 /// A hash over everything that happened (FNV-1a, 64 bits), and its text if somebody wants to read it.
 #[derive(Debug, Clone)]
-pub struct History {
+pub(crate) struct History {
     hash: u64,
-    pub steps: u64,
+    pub(crate) steps: u64,
     is_told: bool,
 }
 
 impl History {
-    pub fn new(is_told: bool) -> Self {
+    pub(crate) fn new(is_told: bool) -> Self {
         Self { hash: 0xCBF2_9CE4_8422_2325, steps: 0, is_told }
     }
 
-    pub fn note(&mut self, now: u64, what: &str, facts: &[u64]) {
+    pub(crate) fn note(&mut self, now: u64, what: &str, facts: &[u64]) {
         self.steps += 1;
         self.add(&now.to_le_bytes());
         self.add(what.as_bytes());
@@ -26,13 +26,13 @@ impl History {
     }
 
     /// The bytes of a message that was sent.
-    pub fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
         }
     }
 
-    pub fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
 

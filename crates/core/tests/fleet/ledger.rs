@@ -15,40 +15,40 @@ use s3bl_core::toc::WalkTotals;
 
 /// A result of the pass WRITE.
 #[derive(Debug)]
-pub struct WriteRow {
-    pub worker: WorkerId,
-    pub tally: WriteTally,
-    pub outcomes: Bytes,
-    pub findings: Vec<Finding>,
+pub(crate) struct WriteRow {
+    pub(crate) worker: WorkerId,
+    pub(crate) tally: WriteTally,
+    pub(crate) outcomes: Bytes,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// A result of the pass VALIDATE.
 #[derive(Debug)]
-pub struct ValidateRow {
-    pub attempt: Attempt,
-    pub worker: WorkerId,
-    pub tally: ValidateTally,
-    pub findings: Vec<Finding>,
+pub(crate) struct ValidateRow {
+    pub(crate) attempt: Attempt,
+    pub(crate) worker: WorkerId,
+    pub(crate) tally: ValidateTally,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// What is durable.
 #[derive(Debug, Default)]
-pub struct Durable {
-    pub epoch: u64,
-    pub phase: Option<Phase>,
-    pub toc: Option<(WalkTotals, u64)>,
-    pub tasks: BTreeMap<TaskId, Planned>,
-    pub written: BTreeMap<TaskId, WriteRow>,
-    pub validated: BTreeMap<TaskId, ValidateRow>,
-    pub walk_findings: Vec<Finding>,
+pub(crate) struct Durable {
+    pub(crate) epoch: u64,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) toc: Option<(WalkTotals, u64)>,
+    pub(crate) tasks: BTreeMap<TaskId, Planned>,
+    pub(crate) written: BTreeMap<TaskId, WriteRow>,
+    pub(crate) validated: BTreeMap<TaskId, ValidateRow>,
+    pub(crate) walk_findings: Vec<Finding>,
     void_tasks_max: u64,
     uploads: BTreeMap<(String, String), bool>,
 }
 
 /// The ledger of the run, and what waits for its disk.
 #[derive(Debug, Default)]
-pub struct SimLedger {
-    pub durable: Durable,
+pub(crate) struct SimLedger {
+    pub(crate) durable: Durable,
     pending: Vec<(u64, Record)>,
     /// How many of those the disk is writing.
     group: usize,
@@ -56,7 +56,7 @@ pub struct SimLedger {
 
 impl SimLedger {
     /// Appends a record. True if the disk was idle, and begins now.
-    pub fn append(&mut self, number: u64, record: Record) -> bool {
+    pub(crate) fn append(&mut self, number: u64, record: Record) -> bool {
         self.pending.push((number, record));
         let is_idle = self.group == 0;
         if is_idle {
@@ -66,7 +66,7 @@ impl SimLedger {
     }
 
     /// The disk is done with a group: its last number, and whether the next group begins.
-    pub fn sync(&mut self) -> (u64, bool) {
+    pub(crate) fn sync(&mut self) -> (u64, bool) {
         let mut last = 0;
         for (number, record) in self.pending.drain(..self.group) {
             self.durable.apply(record);
@@ -78,7 +78,7 @@ impl SimLedger {
 
     /// The process is gone: what the disk was writing may have come to rest, and the rest is lost. Returns how many
     /// records were lost.
-    pub fn crash(&mut self, is_group_kept: bool) -> usize {
+    pub(crate) fn crash(&mut self, is_group_kept: bool) -> usize {
         if is_group_kept {
             self.sync();
         }
@@ -86,13 +86,13 @@ impl SimLedger {
         std::mem::take(&mut self.pending).len()
     }
 
-    pub fn has_pending(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 }
 
 impl Durable {
-    pub fn apply(&mut self, record: Record) {
+    pub(crate) fn apply(&mut self, record: Record) {
         match record {
             Record::EpochBegun { epoch, .. } => self.epoch = self.epoch.max(epoch.0),
             Record::PhaseEntered { phase, .. } => self.phase = Some(phase),
@@ -135,7 +135,7 @@ impl Durable {
     }
 
     /// What a master needs to go on.
-    pub fn recovered(&self) -> Recovered {
+    pub(crate) fn recovered(&self) -> Recovered {
         let last = self.tasks.last_key_value().map_or(0, |(task, _)| task.0);
         let is_unvalidated = |(task, row): &(&TaskId, &WriteRow)| {
             row.tally.written > 0 && !self.validated.contains_key(task)
@@ -148,7 +148,12 @@ impl Durable {
             planned: self.void_tasks_max.max(last),
             planned_entries: self.tasks.values().map(|task| u64::from(task.entries.count)).sum(),
             unwritten: self.tasks.keys().filter(is_unwritten).copied().collect(),
-            unvalidated: self.written.iter().filter(is_unvalidated).map(|(task, _)| *task).collect(),
+            unvalidated: self
+                .written
+                .iter()
+                .filter(is_unvalidated)
+                .map(|(task, _)| *task)
+                .collect(),
             walk_findings: self.walk_findings.len() as u64,
             uploads: self.open_uploads(),
             ..Recovered::default()
@@ -183,7 +188,7 @@ impl Durable {
     }
 
     /// Whether a result of the batch has come to rest, or none is wanted.
-    pub fn is_done(&self, pass: s3bl_core::task::Pass, task: TaskId) -> bool {
+    pub(crate) fn is_done(&self, pass: s3bl_core::task::Pass, task: TaskId) -> bool {
         let has_result = match pass {
             s3bl_core::task::Pass::Write => self.written.contains_key(&task),
             s3bl_core::task::Pass::Validate => self.validated.contains_key(&task),

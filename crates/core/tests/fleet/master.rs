@@ -23,7 +23,7 @@ const LATE_ALARMS_MAX: u32 = 100;
 
 /// Something that happens to the master.
 #[derive(Debug)]
-pub enum MasterInput {
+pub(crate) enum MasterInput {
     Alarm,
     Synced,
     CrawlGoesOn,
@@ -35,10 +35,10 @@ pub enum MasterInput {
 
 /// A master that runs.
 #[derive(Debug)]
-pub struct MasterProcess {
-    pub life: u64,
-    pub machine: Master,
-    pub paused_until: Moment,
+pub(crate) struct MasterProcess {
+    pub(crate) life: u64,
+    pub(crate) machine: Master,
+    pub(crate) paused_until: Moment,
     receipts: BTreeMap<u64, (u64, Option<(Pass, TaskId)>)>,
     last_receipt: u64,
     crawl: Option<Crawl>,
@@ -46,12 +46,12 @@ pub struct MasterProcess {
     alarm: Option<Moment>,
     late_alarms: u32,
     /// Since when no worker's process lives.
-    pub alone_since: Option<Moment>,
+    pub(crate) alone_since: Option<Moment>,
 }
 
 impl World {
     /// Starts a master; it takes the run as the ledger has it.
-    pub fn start_master(&mut self) {
+    pub(crate) fn start_master(&mut self) {
         let durable = &mut self.ledger.durable;
         let has_walk_to_end = durable.toc.is_none() && durable.epoch > 0;
         if has_walk_to_end {
@@ -63,8 +63,7 @@ impl World {
         let settings =
             message::run_settings(self.plan.validate, self.plan.lease, self.plan.entries_max);
         let recovered = durable.recovered();
-        let machine =
-            Master::new(message::run_id(), settings, self.plan.master.clone(), recovered);
+        let machine = Master::new(message::run_id(), settings, self.plan.master.clone(), recovered);
         let life = self.chance.next();
         self.history.note(self.now, "master starts", &[machine.epoch().0]);
         self.model.master_starts(self.now);
@@ -85,7 +84,7 @@ impl World {
     }
 
     /// The master's process dies, whatever it does.
-    pub fn kill_master(&mut self) {
+    pub(crate) fn kill_master(&mut self) {
         if self.master.take().is_none() {
             return;
         }
@@ -98,12 +97,12 @@ impl World {
     }
 
     /// Until when the master hears nothing, if it is paused.
-    pub fn master_pause(&self) -> Option<Moment> {
+    pub(crate) fn master_pause(&self) -> Option<Moment> {
         let until = self.master.as_ref()?.paused_until;
         (self.now < until).then_some(until)
     }
 
-    pub fn to_master(&mut self, life: u64, input: MasterInput) {
+    pub(crate) fn tell_master(&mut self, life: u64, input: MasterInput) {
         if self.master.as_ref().is_none_or(|master| master.life != life) {
             return;
         }
@@ -143,7 +142,7 @@ impl World {
         self.master.as_mut().expect("the master lives")
     }
 
-    pub fn hear_report(&mut self, report: WorkerReport) {
+    pub(crate) fn hear_report(&mut self, report: WorkerReport) {
         if self.master.is_some() {
             self.model.reported(&report);
             self.feed_master(Event::Reported(report));
@@ -182,7 +181,7 @@ impl World {
         }
     }
 
-    pub fn feed_master(&mut self, event: Event) {
+    pub(crate) fn feed_master(&mut self, event: Event) {
         let now = self.master_clock.at(self.now);
         let master = self.master.as_mut().expect("the master lives");
         master.machine.handle(now, event);
@@ -219,6 +218,9 @@ impl World {
                 if self.ledger.append(number, *record) {
                     self.begin_sync(life);
                 }
+                if std::mem::take(&mut self.is_record_fatal) {
+                    self.plan_in(0, Happening::Disaster(Fault::MasterCrash));
+                }
             }
             Effect::Send { pass, task, attempt } => self.send_task((pass, task, attempt), life),
             Effect::Acknowledge { receipt } => {
@@ -252,7 +254,8 @@ impl World {
 
     fn begin_sync(&mut self, life: u64) {
         let is_slow = self.strikes(Fault::DiskSlow);
-        let span = if is_slow { self.chance.between(SECOND, MINUTE) } else { self.chance.between(1, 20) };
+        let span =
+            if is_slow { self.chance.between(SECOND, MINUTE) } else { self.chance.between(1, 20) };
         self.plan_in(span, Happening::ToMaster(life, MasterInput::Synced));
     }
 
@@ -293,18 +296,24 @@ impl World {
         self.feed_master(event);
     }
 
-    fn send_task(&mut self, (pass, task, attempt): (Pass, TaskId, s3bl_core::id::Attempt), life: u64) {
+    fn send_task(
+        &mut self,
+        (pass, task, attempt): (Pass, TaskId, s3bl_core::id::Attempt),
+        life: u64,
+    ) {
         self.history.note(self.now, "send", &[pass as u64, task.0, u64::from(attempt.0)]);
         self.model.sent(pass, task);
         let durable = &self.ledger.durable;
         let planned = durable.tasks.get(&task);
-        let planned = planned.unwrap_or_else(|| panic!("batch {task} was sent before it is durable"));
+        let planned =
+            planned.unwrap_or_else(|| panic!("batch {task} was sent before it is durable"));
         let outcomes: Option<Bytes> = match pass {
             Pass::Write => None,
             Pass::Validate => Some(durable.written[&task].outcomes.clone()),
         };
         let epoch = self.master.as_ref().expect("the master lives").machine.epoch();
-        let message = message::task((pass, task, attempt, epoch), planned.entries.clone(), outcomes);
+        let message =
+            message::task((pass, task, attempt, epoch), planned.entries.clone(), outcomes);
         if !self.send(Who::Master, Which::Tasks, &encode(&message)) {
             self.plan_in(SECOND, Happening::ToMaster(life, MasterInput::NotSent(task)));
         }
@@ -326,7 +335,11 @@ impl World {
         master.last_receipt += 1;
         let receipt = master.last_receipt;
         master.receipts.insert(receipt, (delivery.receipt, pass.map(|pass| (pass, task))));
-        self.history.note(self.now, "result", &[task.0, u64::from(attempt.0), pass.map_or(9, |pass| pass as u64)]);
+        self.history.note(
+            self.now,
+            "result",
+            &[task.0, u64::from(attempt.0), pass.map_or(9, |pass| pass as u64)],
+        );
         let findings = name_findings(self.ledger.durable.tasks.get(&task), wire);
         let body = Box::new(body);
         self.feed_master(Event::Delivered { task, attempt, worker, body, receipt, findings });

@@ -25,11 +25,15 @@ use super::chance::{Chance, Moment};
 use super::source::Version;
 use super::store;
 
-pub fn run_id() -> RunId {
+pub(crate) fn run_id() -> RunId {
     RunId::new("simulated").unwrap()
 }
 
-pub fn run_settings(validate: Option<Evidence>, lease: Moment, entries_max: u32) -> RunSettings {
+pub(crate) fn run_settings(
+    validate: Option<Evidence>,
+    lease: Moment,
+    entries_max: u32,
+) -> RunSettings {
     RunSettings {
         mode: Mode::Load,
         source: SourceLocation::Directory(b"/source".to_vec()),
@@ -52,7 +56,11 @@ pub fn run_settings(validate: Option<Evidence>, lease: Moment, entries_max: u32)
     }
 }
 
-pub fn master_settings(workers: usize, lease: Moment, chance: &mut Chance) -> MasterSettings {
+pub(crate) fn master_settings(
+    workers: usize,
+    lease: Moment,
+    chance: &mut Chance,
+) -> MasterSettings {
     MasterSettings {
         workers_expected: workers,
         workers_min: 1,
@@ -67,7 +75,7 @@ pub fn master_settings(workers: usize, lease: Moment, chance: &mut Chance) -> Ma
     }
 }
 
-pub fn task(
+pub(crate) fn task(
     (pass, task, attempt, epoch): (Pass, TaskId, Attempt, Epoch),
     entries: PackedEntries,
     outcomes: Option<Bytes>,
@@ -75,7 +83,7 @@ pub fn task(
     TaskMessage { run: run_id(), epoch, pass, task, attempt, entries, outcomes }
 }
 
-pub fn result(
+pub(crate) fn result(
     (task, attempt): (TaskId, Attempt),
     worker: &WorkerId,
     body: ResultBody,
@@ -83,12 +91,12 @@ pub fn result(
     ResultMessage { run: run_id(), task, attempt, worker: worker.clone(), body }
 }
 
-pub fn unable(pass: Pass) -> ResultBody {
+pub(crate) fn unable(pass: Pass) -> ResultBody {
     let failure = Failure::new(Class::AccessDenied, "put an object: access denied", 1);
     ResultBody::Unable { pass, failure }
 }
 
-pub fn report(
+pub(crate) fn report(
     worker: &WorkerId,
     sequence: u64,
     (state, document): (WorkerState, (u64, u64)),
@@ -107,7 +115,7 @@ pub fn report(
     }
 }
 
-pub fn written(entry: &TocEntry, version: &Version, retries: u32) -> WriteOutcome {
+pub(crate) fn written(entry: &TocEntry, version: &Version, retries: u32) -> WriteOutcome {
     let size = ByteCount(version.content.len() as u64);
     WriteOutcome::Written(Written {
         size,
@@ -121,12 +129,12 @@ pub fn written(entry: &TocEntry, version: &Version, retries: u32) -> WriteOutcom
     })
 }
 
-pub fn failed(class: Class) -> WriteOutcome {
+pub(crate) fn failed(class: Class) -> WriteOutcome {
     WriteOutcome::Failed(Failure::new(class, "it did not work", 1))
 }
 
 /// The sums of a batch in the pass WRITE, as a worker makes them.
-pub fn write_result(entries: &[TocEntry], outcomes: &Vec<WriteOutcome>) -> ResultBody {
+pub(crate) fn write_result(entries: &[TocEntry], outcomes: &Vec<WriteOutcome>) -> ResultBody {
     let mut tally = WriteTally { tasks: 1, ..WriteTally::default() };
     let mut findings = Vec::new();
     for (index, (entry, outcome)) in entries.iter().zip(outcomes).enumerate() {
@@ -157,7 +165,7 @@ pub fn write_result(entries: &[TocEntry], outcomes: &Vec<WriteOutcome>) -> Resul
 }
 
 /// The sums of a batch in the pass VALIDATE, as a worker makes them.
-pub fn validate_result(outcomes: &[ValidateOutcome]) -> ResultBody {
+pub(crate) fn validate_result(outcomes: &[ValidateOutcome]) -> ResultBody {
     let mut tally = ValidateTally { tasks: 1, ..ValidateTally::default() };
     let mut findings = Vec::new();
     for (index, outcome) in outcomes.iter().enumerate() {

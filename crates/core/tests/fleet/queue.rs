@@ -6,21 +6,21 @@ use super::chance::{Chance, Moment};
 
 /// One delivery of a message.
 #[derive(Debug, Clone)]
-pub struct Delivery {
-    pub receipt: u64,
-    pub body: Bytes,
+pub(crate) struct Delivery {
+    pub(crate) receipt: u64,
+    pub(crate) body: Bytes,
 }
 
 /// The queue. What goes wrong around it is the world's affair.
 #[derive(Debug)]
-pub struct SimQueue {
+pub(crate) struct SimQueue {
     lease: Moment,
     messages: Vec<Message>,
     last_receipt: u64,
     /// Until when the queue is deleted: it takes messages and forgets them.
-    pub deleted_until: Moment,
+    pub(crate) deleted_until: Moment,
     /// Deliveries at once beyond which it gives nothing, without a word.
-    pub in_flight_max: usize,
+    pub(crate) in_flight_max: usize,
 }
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ struct Message {
 
 /// What a queue gave.
 #[derive(Debug)]
-pub enum Given {
+pub(crate) enum Given {
     /// A message.
     Delivery { delivery: Delivery, is_expired: bool },
     /// Nothing, because too much is out.
@@ -44,23 +44,22 @@ pub enum Given {
 }
 
 impl SimQueue {
-    pub fn new(lease: Moment) -> Self {
+    pub(crate) fn new(lease: Moment) -> Self {
         let in_flight_max = usize::MAX;
         Self { lease, messages: Vec::new(), last_receipt: 0, deleted_until: 0, in_flight_max }
     }
 
     /// Takes a message that can be seen from `visible` on.
-    pub fn put(&mut self, body: Bytes, visible: Moment) {
+    pub(crate) fn put(&mut self, body: Bytes, visible: Moment) {
         self.messages.push(Message { body, visible, receipt: None, is_released: false });
     }
 
-    pub fn take(&mut self, now: Moment, chance: &mut Chance) -> Given {
+    pub(crate) fn take(&mut self, now: Moment, chance: &mut Chance) -> Given {
         if now < self.deleted_until {
             return Given::Nothing;
         }
-        let seen: Vec<usize> = (0..self.messages.len())
-            .filter(|index| self.messages[*index].visible <= now)
-            .collect();
+        let seen: Vec<usize> =
+            (0..self.messages.len()).filter(|index| self.messages[*index].visible <= now).collect();
         if seen.is_empty() {
             return Given::Nothing;
         }
@@ -79,34 +78,34 @@ impl SimQueue {
     }
 
     /// When the next message will be seen that cannot be seen now.
-    pub fn next_visible(&self, now: Moment) -> Option<Moment> {
+    pub(crate) fn next_visible(&self, now: Moment) -> Option<Moment> {
         self.messages.iter().map(|message| message.visible).filter(|visible| *visible > now).min()
     }
 
-    pub fn extend(&mut self, receipt: u64, now: Moment) {
+    pub(crate) fn extend(&mut self, receipt: u64, now: Moment) {
         let until = now + self.lease;
         if let Some(message) = self.message(receipt) {
             message.visible = until;
         }
     }
 
-    pub fn release(&mut self, receipt: u64, now: Moment) {
+    pub(crate) fn release(&mut self, receipt: u64, now: Moment) {
         if let Some(message) = self.message(receipt) {
             message.visible = now;
             message.is_released = true;
         }
     }
 
-    pub fn acknowledge(&mut self, receipt: u64) {
+    pub(crate) fn acknowledge(&mut self, receipt: u64) {
         self.messages.retain(|message| message.receipt != Some(receipt));
     }
 
     /// Removes what nobody has leased; some queues remove all.
-    pub fn purge(&mut self, now: Moment, is_all: bool) {
+    pub(crate) fn purge(&mut self, now: Moment, is_all: bool) {
         self.messages.retain(|message| !is_all && message.visible > now);
     }
 
-    pub fn bodies(&self) -> impl Iterator<Item = &Bytes> {
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &Bytes> {
         self.messages.iter().map(|message| &message.body)
     }
 

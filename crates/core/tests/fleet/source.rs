@@ -12,30 +12,30 @@ use super::chance::{Chance, Moment};
 
 /// One version of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    pub content: Bytes,
-    pub mtime: FileTime,
+pub(crate) struct Version {
+    pub(crate) content: Bytes,
+    pub(crate) mtime: FileTime,
 }
 
 /// One name in the source.
 #[derive(Debug)]
-pub struct File {
-    pub path: RelPath,
-    pub kind: EntryKind,
+pub(crate) struct File {
+    pub(crate) path: RelPath,
+    pub(crate) kind: EntryKind,
     /// Every content that it ever had; the last is the present one.
-    pub versions: Vec<Version>,
-    pub has_vanished: bool,
+    pub(crate) versions: Vec<Version>,
+    pub(crate) has_vanished: bool,
     /// Whether the walk can examine it.
-    pub is_listable: bool,
+    pub(crate) is_listable: bool,
 }
 
 impl File {
-    pub fn present(&self) -> Option<&Version> {
+    pub(crate) fn present(&self) -> Option<&Version> {
         if self.has_vanished { None } else { self.versions.last() }
     }
 
     /// Writes it anew, often with the same size.
-    pub fn change(&mut self, now: Moment, chance: &mut Chance) {
+    pub(crate) fn change(&mut self, now: Moment, chance: &mut Chance) {
         let same = self.versions.last().map_or(1, |last| last.content.len());
         let size = if chance.happens(600) { same.max(1) } else { chance.index(50) };
         self.versions.push(version(size, now, chance));
@@ -50,12 +50,12 @@ fn version(size: usize, now: Moment, chance: &mut Chance) -> Version {
 
 /// The directory.
 #[derive(Debug)]
-pub struct SimSource {
-    pub files: Vec<File>,
+pub(crate) struct SimSource {
+    pub(crate) files: Vec<File>,
 }
 
 impl SimSource {
-    pub fn new(count: usize, chance: &mut Chance) -> Self {
+    pub(crate) fn new(count: usize, chance: &mut Chance) -> Self {
         let file = |number: usize| {
             let kind = if chance.happens(30) { EntryKind::Special } else { EntryKind::File };
             let size = if kind == EntryKind::File { chance.index(50) } else { 0 };
@@ -66,31 +66,31 @@ impl SimSource {
         Self { files: (0..count).map(file).collect() }
     }
 
-    pub fn file(&self, path: &RelPath) -> &File {
+    pub(crate) fn file(&self, path: &RelPath) -> &File {
         self.files.iter().find(|file| file.path == *path).expect("a path of this source")
     }
 
     /// Whether the file ever had this content.
-    pub fn ever_had(&self, path: &RelPath, content: &Bytes) -> bool {
+    pub(crate) fn ever_had(&self, path: &RelPath, content: &Bytes) -> bool {
         self.file(path).versions.iter().any(|version| version.content == *content)
     }
 }
 
 /// A walk under way.
 #[derive(Debug)]
-pub struct Crawl {
+pub(crate) struct Crawl {
     next: usize,
     entries_max: usize,
     walk: WalkTotals,
     /// What earlier crawls planned, with its sums, and what of it was met again.
     planned: Option<(Vec<RelPath>, WalkTotals)>,
     known: WalkTotals,
-    pub is_stopped: bool,
+    pub(crate) is_stopped: bool,
 }
 
 /// What a walk says next.
 #[derive(Debug)]
-pub enum Crawled {
+pub(crate) enum Crawled {
     Batch(Planned),
     Finding(Finding),
     /// Everything of a batch was planned before.
@@ -99,7 +99,7 @@ pub enum Crawled {
 }
 
 impl Crawl {
-    pub fn new(entries_max: usize, kept: Option<Vec<(TaskId, Planned)>>) -> Self {
+    pub(crate) fn new(entries_max: usize, kept: Option<Vec<(TaskId, Planned)>>) -> Self {
         let planned = kept.map(|batches| {
             let entries = batches.iter().flat_map(|(_, planned)| planned.entries.unpack().unwrap());
             let mut totals = WalkTotals::default();
@@ -114,7 +114,7 @@ impl Crawl {
     }
 
     /// Walks on to the end of the next batch.
-    pub fn step(&mut self, source: &SimSource) -> Crawled {
+    pub(crate) fn step(&mut self, source: &SimSource) -> Crawled {
         let mut batch: Vec<TocEntry> = Vec::new();
         while !self.is_stopped && batch.len() < self.entries_max {
             let Some(file) = source.files.get(self.next) else {

@@ -10,31 +10,31 @@ use super::chance::Moment;
 
 /// The bucket. A key is the path of its file.
 #[derive(Debug, Default)]
-pub struct SimStore {
+pub(crate) struct SimStore {
     objects: BTreeMap<RelPath, Bytes>,
     ever: BTreeMap<RelPath, Vec<Bytes>>,
     /// Keys that somebody else overwrote or deleted.
-    pub meddled: Vec<RelPath>,
+    pub(crate) meddled: Vec<RelPath>,
     /// Until when it denies everything.
-    pub denied_until: Moment,
+    pub(crate) denied_until: Moment,
 }
 
 impl SimStore {
-    pub fn put(&mut self, path: &RelPath, content: Bytes) {
+    pub(crate) fn put(&mut self, path: &RelPath, content: Bytes) {
         self.ever.entry(path.clone()).or_default().push(content.clone());
         self.objects.insert(path.clone(), content);
     }
 
-    pub fn get(&self, path: &RelPath) -> Option<&Bytes> {
+    pub(crate) fn get(&self, path: &RelPath) -> Option<&Bytes> {
         self.objects.get(path)
     }
 
-    pub fn ever_held(&self, path: &RelPath, content: &Bytes) -> bool {
+    pub(crate) fn ever_held(&self, path: &RelPath, content: &Bytes) -> bool {
         self.ever.get(path).is_some_and(|contents| contents.contains(content))
     }
 
     /// Somebody else writes other bytes of the same length. False if there is nothing to change.
-    pub fn rot(&mut self, index: usize) -> bool {
+    pub(crate) fn rot(&mut self, index: usize) -> bool {
         let count = self.objects.len().max(1);
         let Some((path, content)) = self.objects.iter_mut().nth(index % count) else {
             return false;
@@ -48,7 +48,7 @@ impl SimStore {
     }
 
     /// Somebody else deletes an object. False if there is none.
-    pub fn lose(&mut self, index: usize) -> bool {
+    pub(crate) fn lose(&mut self, index: usize) -> bool {
         let count = self.objects.len().max(1);
         let Some(path) = self.objects.keys().nth(index % count).cloned() else {
             return false;
@@ -60,11 +60,11 @@ impl SimStore {
 }
 
 /// The tag that the store gives some bytes.
-pub fn etag(content: &Bytes) -> ETag {
+pub(crate) fn etag(content: &Bytes) -> ETag {
     ETag::Md5(Md5Digest::of(content))
 }
 
 /// The checksum that the store keeps of some bytes.
-pub fn checksum(content: &Bytes) -> Crc64Nvme {
+pub(crate) fn checksum(content: &Bytes) -> Crc64Nvme {
     Crc64Nvme::of(content)
 }

@@ -1,9 +1,11 @@
 //! A worker's process: its machine, and a driver that does what the real one does with the machine's effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use s3bl_core::id::{TaskId, WorkerId};
+use s3bl_core::id::{Epoch, TaskId, WorkerId};
+use s3bl_core::master::Phase;
+use s3bl_core::task::Pass;
 use s3bl_core::wire::{ResultMessage, RunDocument, TaskMessage, decode, encode};
 use s3bl_core::worker::{Effect, Event, TaskHead, Worker, WorkerSettings};
 
@@ -18,54 +20,57 @@ const LATE_ALARMS_MAX: u32 = 100;
 
 /// Something that happens to a worker.
 #[derive(Debug)]
-pub enum WorkerInput {
+pub(crate) enum WorkerInput {
     Alarm,
     Received(Vec<Delivery>),
     /// A job goes on with its next entry.
     Job(u64),
     /// A message for the master is to be put on the result queue, now or again.
-    Tell(Option<TaskId>, Bytes),
+    Tell(Option<(Pass, TaskId)>, Bytes),
     Leave,
 }
 
 /// A place where workers run, one after the other.
 #[derive(Debug)]
-pub struct Slot {
-    pub name: String,
+pub(crate) struct Slot {
+    pub(crate) name: String,
     /// Whether each worker of this place has a name of its own.
-    pub is_renamed: bool,
-    pub clock: Clock,
+    pub(crate) is_renamed: bool,
+    pub(crate) clock: Clock,
     /// How long it takes for an entry.
-    pub pace: Moment,
-    pub cut_until: Moment,
+    pub(crate) pace: Moment,
+    pub(crate) cut_until: Moment,
     /// When the next worker starts, after one has gone.
-    pub back: Moment,
-    pub process: Option<WorkerProcess>,
+    pub(crate) back: Moment,
+    pub(crate) process: Option<WorkerProcess>,
 }
 
 /// A worker that runs.
 #[derive(Debug)]
-pub struct WorkerProcess {
-    pub life: u64,
-    pub worker: WorkerId,
-    pub machine: Worker,
-    pub paused_until: Moment,
-    pub jobs: BTreeMap<u64, Job>,
-    pub last_job: u64,
-    pub is_unable: bool,
+pub(crate) struct WorkerProcess {
+    pub(crate) life: u64,
+    pub(crate) worker: WorkerId,
+    pub(crate) machine: Worker,
+    pub(crate) paused_until: Moment,
+    pub(crate) jobs: BTreeMap<u64, Job>,
+    pub(crate) last_job: u64,
+    pub(crate) is_unable: bool,
     deliveries: BTreeMap<u64, (u64, TaskMessage)>,
     last_delivery: u64,
-    results: BTreeMap<TaskId, ResultMessage>,
+    results: BTreeMap<(Pass, TaskId), ResultMessage>,
+    /// What it has begun to work on.
+    begun: BTreeSet<(Epoch, Pass, TaskId)>,
     sequence: u64,
     alarm: Option<Moment>,
     late_alarms: u32,
 }
 
 impl World {
-    pub fn start_worker(&mut self, slot: usize) {
+    pub(crate) fn start_worker(&mut self, slot: usize) {
         let life = self.chance.next();
         let place = &mut self.slots[slot];
-        let name = if place.is_renamed { format!("{}-{life:x}", place.name) } else { place.name.clone() };
+        let name =
+            if place.is_renamed { format!("{}-{life:x}", place.name) } else { place.name.clone() };
         let settings = WorkerSettings {
             held_max: self.chance.between(1, 8) as usize,
             backlog_low: self.chance.between(1, 20),
@@ -83,6 +88,7 @@ impl World {
             deliveries: BTreeMap::new(),
             last_delivery: 0,
             results: BTreeMap::new(),
+            begun: BTreeSet::new(),
             sequence,
             alarm: None,
             late_alarms: 0,
@@ -92,7 +98,7 @@ impl World {
     }
 
     /// The worker's process dies, whatever it does.
-    pub fn kill_worker(&mut self, slot: usize) {
+    pub(crate) fn kill_worker(&mut self, slot: usize) {
         if self.slots[slot].process.take().is_some() {
             self.history.note(self.now, "worker dies", &[slot as u64]);
             self.slots[slot].back = self.now + self.chance.between(SECOND, 10 * MINUTE);
@@ -100,20 +106,20 @@ impl World {
     }
 
     /// Until when the worker hears nothing, if it is paused.
-    pub fn worker_pause(&self, slot: usize) -> Option<(Moment, u64)> {
+    pub(crate) fn worker_pause(&self, slot: usize) -> Option<(Moment, u64)> {
         let process = self.slots[slot].process.as_ref()?;
         (self.now < process.paused_until).then_some((process.paused_until, process.life))
     }
 
-    pub fn process(&mut self, slot: usize) -> &mut WorkerProcess {
+    pub(crate) fn process(&mut self, slot: usize) -> &mut WorkerProcess {
         self.slots[slot].process.as_mut().expect("the worker lives")
     }
 
-    pub fn is_alive(&self, slot: usize, life: u64) -> bool {
+    pub(crate) fn is_alive(&self, slot: usize, life: u64) -> bool {
         self.slots[slot].process.as_ref().is_some_and(|process| process.life == life)
     }
 
-    pub fn to_worker(&mut self, slot: usize, life: u64, input: WorkerInput) {
+    pub(crate) fn tell_worker(&mut self, slot: usize, life: u64, input: WorkerInput) {
         if !self.is_alive(slot, life) {
             return;
         }
@@ -125,12 +131,12 @@ impl World {
             WorkerInput::Alarm => self.worker_alarm(slot),
             WorkerInput::Received(deliveries) => self.take_tasks(slot, life, deliveries),
             WorkerInput::Job(job) => self.go_on(slot, job),
-            WorkerInput::Tell(task, bytes) => self.tell(slot, task, bytes),
+            WorkerInput::Tell(batch, bytes) => self.tell(slot, batch, bytes),
             WorkerInput::Leave => self.feed_worker(slot, Event::Leave),
         }
     }
 
-    pub fn hear_document(&mut self, slot: usize, document: RunDocument) {
+    pub(crate) fn hear_document(&mut self, slot: usize, document: RunDocument) {
         if self.slots[slot].process.is_none() {
             return;
         }
@@ -192,7 +198,7 @@ impl World {
         }
     }
 
-    pub fn feed_worker(&mut self, slot: usize, event: Event) {
+    pub(crate) fn feed_worker(&mut self, slot: usize, event: Event) {
         let now = self.slots[slot].clock.at(self.now);
         let process = self.process(slot);
         let backlog = process.jobs.values().map(Job::backlog).sum();
@@ -222,9 +228,9 @@ impl World {
                 self.receive(Who::Worker(slot), life, Which::Tasks, count.min(10));
             }
             Effect::Execute { delivery, .. } => self.execute(slot, delivery),
-            Effect::SendResult { task } => {
-                if let Some(result) = self.process(slot).results.remove(&task) {
-                    self.tell(slot, Some(task), encode(&result));
+            Effect::SendResult { pass, task } => {
+                if let Some(result) = self.process(slot).results.remove(&(pass, task)) {
+                    self.tell(slot, Some((pass, task)), encode(&result));
                 }
             }
             Effect::Extend { delivery } => {
@@ -240,14 +246,15 @@ impl World {
                 }
             }
             Effect::Release { delivery } => {
-                if let Some((receipt, _)) = self.process(slot).deliveries.remove(&delivery) {
+                if let Some((receipt, message)) = self.process(slot).deliveries.remove(&delivery) {
+                    self.check_return(slot, &message);
                     self.release(slot, receipt);
                 }
             }
-            Effect::Abandon { task } => {
+            Effect::Abandon { pass, task } => {
                 let process = self.process(slot);
-                process.jobs.retain(|_, job| job.task != task);
-                process.results.remove(&task);
+                process.jobs.retain(|_, job| (job.pass, job.task) != (pass, task));
+                process.results.remove(&(pass, task));
             }
             Effect::Exit => {
                 self.history.note(self.now, "worker leaves", &[slot as u64]);
@@ -266,49 +273,63 @@ impl World {
         assert!(is_answered || !is_useful, "batch {task} left the queue without a result");
     }
 
+    /// A task goes back only if the worker knows of nothing that makes it useless: else it would come for ever.
+    fn check_return(&mut self, slot: usize, message: &TaskMessage) {
+        let process = self.process(slot);
+        let is_begun = process.begun.contains(&(message.epoch, message.pass, message.task));
+        let Some(document) = process.machine.document().filter(|_| !is_begun) else {
+            return;
+        };
+        let is_over = document.phase > Phase::Write && message.pass == Pass::Write;
+        let is_past = message.epoch < document.epoch || message.epoch == document.epoch && is_over;
+        assert!(!is_past, "batch {} is of no use, and was put back", message.task);
+    }
+
     fn execute(&mut self, slot: usize, delivery: u64) {
         let Some((_, message)) = self.process(slot).deliveries.get(&delivery) else {
             return;
         };
         let job = Job::new(message);
+        let name = (message.epoch, message.pass, message.task);
         self.history.note(self.now, "execute", &[slot as u64, job.pass as u64, job.task.0]);
         self.model.executed(job.pass, job.task);
         let process = self.process(slot);
+        process.begun.insert(name);
         process.last_job += 1;
         let number = process.last_job;
         process.jobs.insert(number, job);
         self.plan_job(slot, number, 1);
     }
 
-    pub fn plan_job(&mut self, slot: usize, job: u64, span: Moment) {
+    pub(crate) fn plan_job(&mut self, slot: usize, job: u64, span: Moment) {
         let life = self.process(slot).life;
         self.plan_in(span, Happening::ToWorker(slot, life, WorkerInput::Job(job)));
     }
 
     /// Every entry of a job has its outcome.
-    pub fn finish(&mut self, slot: usize, number: u64) {
+    pub(crate) fn finish(&mut self, slot: usize, number: u64) {
         let process = self.process(slot);
         let Some(job) = process.jobs.remove(&number) else {
             return;
         };
-        let task = job.task;
+        let (pass, task) = (job.pass, job.task);
         let result = message::result((task, job.attempt), &process.worker, job.result());
-        process.results.insert(task, result);
-        self.feed_worker(slot, Event::Finished { task });
+        process.results.insert((pass, task), result);
+        self.feed_worker(slot, Event::Finished { pass, task });
     }
 
     /// Puts a message on the result queue, and tries until it is there.
-    pub fn tell(&mut self, slot: usize, task: Option<TaskId>, bytes: Bytes) {
+    pub(crate) fn tell(&mut self, slot: usize, batch: Option<(Pass, TaskId)>, bytes: Bytes) {
         let life = self.process(slot).life;
         if !self.send(Who::Worker(slot), Which::Results, &bytes) {
-            let input = WorkerInput::Tell(task, bytes);
+            let input = WorkerInput::Tell(batch, bytes);
             self.plan_in(SECOND, Happening::ToWorker(slot, life, input));
             return;
         }
         let message: ResultMessage = decode(&bytes).unwrap();
         self.model.answered(&message);
-        if let Some(task) = task {
-            self.feed_worker(slot, Event::ResultSent { task });
+        if let Some((pass, task)) = batch {
+            self.feed_worker(slot, Event::ResultSent { pass, task });
         }
     }
 }

@@ -28,21 +28,21 @@ const RECEIVE_WAIT: Moment = 20 * SECOND;
 
 /// Which queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub(crate) enum Which {
     Tasks,
     Results,
 }
 
 /// A process: the master, or the worker of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
+pub(crate) enum Who {
     Master,
     Worker(usize),
 }
 
 /// Something that will happen.
 #[derive(Debug)]
-pub enum Happening {
+pub(crate) enum Happening {
     /// A queue looks whether somebody waits for what it has.
     Serve(Which),
     /// A receive has waited for long enough.
@@ -69,56 +69,57 @@ struct Waiter {
 
 /// A queue with those who wait at it.
 #[derive(Debug)]
-pub struct Door {
-    pub queue: SimQueue,
+pub(crate) struct Door {
+    pub(crate) queue: SimQueue,
     waiters: Vec<Waiter>,
     serve_at: Option<Moment>,
 }
 
 /// What the run is asked to do.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    pub validate: Option<Evidence>,
-    pub entries_max: u32,
-    pub lease: Moment,
-    pub workers_expected: usize,
-    pub master: s3bl_core::master::MasterSettings,
+pub(crate) struct Plan {
+    pub(crate) validate: Option<Evidence>,
+    pub(crate) entries_max: u32,
+    pub(crate) lease: Moment,
+    pub(crate) master: s3bl_core::master::MasterSettings,
 }
 
 /// Everything that there is.
-pub struct World {
-    pub now: Moment,
-    pub chance: Chance,
-    pub faults: Faults,
-    pub history: History,
+pub(crate) struct World {
+    pub(crate) now: Moment,
+    pub(crate) chance: Chance,
+    pub(crate) faults: Faults,
+    pub(crate) history: History,
     agenda: BTreeMap<(Moment, u64), Happening>,
     count: u64,
-    pub plan: Plan,
-    pub tasks: Door,
-    pub results: Door,
-    pub source: SimSource,
-    pub store: SimStore,
-    pub ledger: SimLedger,
-    pub master: Option<MasterProcess>,
+    pub(crate) plan: Plan,
+    pub(crate) tasks: Door,
+    pub(crate) results: Door,
+    pub(crate) source: SimSource,
+    pub(crate) store: SimStore,
+    pub(crate) ledger: SimLedger,
+    pub(crate) master: Option<MasterProcess>,
     /// When the next master may take the run.
-    pub master_back: Moment,
-    pub master_clock: Clock,
+    pub(crate) master_back: Moment,
+    pub(crate) master_clock: Clock,
+    /// Whether the master dies as soon as a record is on its way to the disk.
+    pub(crate) is_record_fatal: bool,
     /// Until when the master reaches neither queue nor topic.
-    pub master_cut: Moment,
-    pub slots: Vec<Slot>,
-    pub model: Model,
-    pub endings: Vec<Ending>,
-    pub is_complete: bool,
+    pub(crate) master_cut: Moment,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) model: Model,
+    pub(crate) endings: Vec<Ending>,
+    pub(crate) is_complete: bool,
 }
 
 impl Door {
-    pub fn new(lease: Moment) -> Self {
+    pub(crate) fn new(lease: Moment) -> Self {
         Self { queue: SimQueue::new(lease), waiters: Vec::new(), serve_at: None }
     }
 }
 
 impl World {
-    pub fn new(chance: Chance, faults: Faults, history: History, plan: Plan) -> Self {
+    pub(crate) fn new(chance: Chance, faults: Faults, history: History, plan: Plan) -> Self {
         let (tasks, results) = (Door::new(plan.lease), Door::new(plan.lease));
         Self {
             now: 0,
@@ -136,6 +137,7 @@ impl World {
             master: None,
             master_back: 0,
             master_clock: Clock::right(),
+            is_record_fatal: false,
             master_cut: 0,
             slots: Vec::new(),
             model: Model::default(),
@@ -145,7 +147,7 @@ impl World {
     }
 
     /// Lets things happen until the run is complete.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while !self.is_complete {
             let ((at, _), happening) = self.agenda.pop_first().expect("somebody looks after it");
             self.now = self.now.max(at);
@@ -161,16 +163,16 @@ impl World {
         }
     }
 
-    pub fn plan_at(&mut self, at: Moment, happening: Happening) {
+    pub(crate) fn plan_at(&mut self, at: Moment, happening: Happening) {
         self.count += 1;
         self.agenda.insert((at.max(self.now), self.count), happening);
     }
 
-    pub fn plan_in(&mut self, span: Moment, happening: Happening) {
+    pub(crate) fn plan_in(&mut self, span: Moment, happening: Happening) {
         self.plan_at(self.now + span, happening);
     }
 
-    pub fn strikes(&mut self, fault: Fault) -> bool {
+    pub(crate) fn strikes(&mut self, fault: Fault) -> bool {
         let strikes = self.faults.strikes(fault, self.now, &mut self.chance);
         if strikes {
             self.history.note(self.now, "strikes", &[fault as u64]);
@@ -182,14 +184,16 @@ impl World {
         match happening {
             Happening::Serve(which) => self.serve(which),
             Happening::ReceiveOver(which, number) => self.receive_over(which, number),
-            Happening::ToMaster(life, input) => self.to_master(life, input),
-            Happening::ToWorker(slot, life, input) => self.to_worker(slot, life, input),
+            Happening::ToMaster(life, input) => self.tell_master(life, input),
+            Happening::ToWorker(slot, life, input) => self.tell_worker(slot, life, input),
             Happening::Document(slot, bytes) => {
                 if let Some((until, _)) = self.worker_pause(slot) {
                     self.plan_at(until, Happening::Document(slot, bytes));
                 } else {
                     let document: RunDocument = decode(&bytes).unwrap();
-                    self.hear_document(slot, document);
+                    if !self.is_cut(Who::Worker(slot)) {
+                        self.hear_document(slot, document);
+                    }
                 }
             }
             Happening::Report(bytes) => {
@@ -197,7 +201,9 @@ impl World {
                     self.plan_at(until, Happening::Report(bytes));
                 } else {
                     let report: WorkerReport = decode(&bytes).unwrap();
-                    self.hear_report(report);
+                    if !self.is_cut(Who::Master) {
+                        self.hear_report(report);
+                    }
                 }
             }
             Happening::LatePut(path, content) => {
@@ -209,7 +215,7 @@ impl World {
         }
     }
 
-    pub fn door(&mut self, which: Which) -> &mut Door {
+    pub(crate) fn door(&mut self, which: Which) -> &mut Door {
         match which {
             Which::Tasks => &mut self.tasks,
             Which::Results => &mut self.results,
@@ -217,7 +223,7 @@ impl World {
     }
 
     /// Whether the process reaches queues and topic.
-    pub fn is_cut(&self, who: Who) -> bool {
+    pub(crate) fn is_cut(&self, who: Who) -> bool {
         let until = match who {
             Who::Master => self.master_cut,
             Who::Worker(slot) => self.slots[slot].cut_until,
@@ -226,7 +232,7 @@ impl World {
     }
 
     /// Puts a message on a queue. Returns what its sender believes.
-    pub fn send(&mut self, who: Who, which: Which, body: &Bytes) -> bool {
+    pub(crate) fn send(&mut self, who: Who, which: Which, body: &Bytes) -> bool {
         self.history.add(body);
         if self.is_cut(who) || self.strikes(Fault::SendRefused) {
             return false;
@@ -261,7 +267,7 @@ impl World {
     }
 
     /// Asks a queue for messages; the answer comes as an input.
-    pub fn receive(&mut self, who: Who, life: u64, which: Which, count: usize) {
+    pub(crate) fn receive(&mut self, who: Who, life: u64, which: Which, count: usize) {
         if self.is_cut(who) || self.strikes(Fault::ReceiveRefused) {
             self.answer(who, life, Vec::new(), SECOND);
             return;
@@ -277,9 +283,7 @@ impl World {
     fn answer(&mut self, who: Who, life: u64, deliveries: Vec<Delivery>, latency: Moment) {
         let happening = match who {
             Who::Master => Happening::ToMaster(life, MasterInput::Results(deliveries)),
-            Who::Worker(slot) => {
-                Happening::ToWorker(slot, life, WorkerInput::Received(deliveries))
-            }
+            Who::Worker(slot) => Happening::ToWorker(slot, life, WorkerInput::Received(deliveries)),
         };
         self.plan_in(latency, happening);
     }
@@ -345,20 +349,20 @@ impl World {
         deliveries
     }
 
-    pub fn acknowledge(&mut self, who: Who, which: Which, receipt: u64) {
+    pub(crate) fn acknowledge(&mut self, who: Who, which: Which, receipt: u64) {
         if !self.is_cut(who) && !self.strikes(Fault::AcknowledgementLost) {
             self.door(which).queue.acknowledge(receipt);
         }
     }
 
-    pub fn extend(&mut self, slot: usize, receipt: u64) {
+    pub(crate) fn extend(&mut self, slot: usize, receipt: u64) {
         let now = self.now;
         if !self.is_cut(Who::Worker(slot)) && !self.strikes(Fault::ExtensionLost) {
             self.tasks.queue.extend(receipt, now);
         }
     }
 
-    pub fn release(&mut self, slot: usize, receipt: u64) {
+    pub(crate) fn release(&mut self, slot: usize, receipt: u64) {
         let now = self.now;
         if !self.is_cut(Who::Worker(slot)) {
             self.tasks.queue.release(receipt, now);
@@ -367,7 +371,7 @@ impl World {
     }
 
     /// Says something on the control channel, once, more often or never.
-    pub fn broadcast(&mut self, who: Who, say: impl Fn() -> Happening) {
+    pub(crate) fn broadcast(&mut self, who: Who, say: impl Fn() -> Happening) {
         if self.is_cut(who) || self.strikes(Fault::ControlLost) {
             return;
         }
@@ -386,7 +390,7 @@ impl World {
     }
 
     /// How long something goes wrong.
-    pub fn spell(&mut self) -> Moment {
+    pub(crate) fn spell(&mut self) -> Moment {
         let longest = self.chance.pick(&[MINUTE, 10 * MINUTE, HOUR, 5 * HOUR]);
         self.chance.span(longest)
     }
