@@ -46,6 +46,11 @@ impl Book {
         self.out.contains_key(&task)
     }
 
+    /// Whether the batch has no result yet.
+    pub(super) fn awaits(&self, task: TaskId) -> bool {
+        self.out.get(&task).map_or_else(|| self.waiting.contains(&task), |out| !out.is_settling)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.out.is_empty()
     }

@@ -14,8 +14,8 @@ use crate::planted::{self, Bug};
 use crate::settings::RunSettings;
 use crate::task::{Class, Failure, Pass};
 use crate::toc::{RootPrint, WalkTotals};
-use crate::unit::{Rate, Timestamp};
-use crate::wire::{Limits, RunDocument, RunStanding, WorkerState};
+use crate::unit::Timestamp;
+use crate::wire::{Limits, WorkerState};
 
 /// How a master leads.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,12 +66,6 @@ impl Default for MasterSettings {
 /// Batches that may be out for each worker: what one holds at most.
 const WINDOW_EACH: usize = 8;
 
-/// By how much more than the store has left so far workers may try.
-const PROBING: f64 = 1.1;
-
-/// How often the run document is said while workers are awaited: the sooner one hears it, the sooner it is there.
-const CALL_EVERY: Duration = Duration::from_secs(1);
-
 /// The master of one run.
 ///
 /// It receives what happened by [`Master::handle`] and says what to do by [`Master::poll_effect`], to be called
@@ -88,9 +82,9 @@ pub struct Master {
     pub(super) phase: Phase,
     /// Whether the run had left the pass WRITE when it was taken up.
     is_written: bool,
-    revision: u64,
+    pub(super) revision: u64,
     entered: Timestamp,
-    published: Timestamp,
+    pub(super) published: Timestamp,
     pub(super) toc: Option<(WalkTotals, u64)>,
     pub(super) planned: u64,
     pub(super) planned_entries: u64,
@@ -370,15 +364,6 @@ impl Master {
         }
     }
 
-    fn publish_every(&self) -> Duration {
-        match self.phase {
-            Phase::Initialized => self.settings.publish_every.min(CALL_EVERY),
-            Phase::Write | Phase::Validate | Phase::ErrorReport | Phase::Shutdown => {
-                self.settings.publish_every
-            }
-        }
-    }
-
     fn advance_initialized(&mut self, now: Timestamp) {
         if self.stop.is_some() {
             self.enter(now, Phase::Shutdown);
@@ -570,68 +555,6 @@ impl Master {
         self.effects.push_back(Effect::End(self.stop.clone().unwrap_or(Ending::Complete)));
     }
 
-    pub(super) fn publish(&mut self, now: Timestamp) {
-        self.revision += 1;
-        self.published = now;
-        self.effects.push_back(Effect::Publish(Box::new(RunDocument {
-            run: self.run.clone(),
-            epoch: self.epoch,
-            revision: self.revision,
-            phase: self.phase,
-            is_draining: self.stop.is_some(),
-            settings: self.run_settings.clone(),
-            summary_every: self.settings.summary_every,
-            root: self.settings.root.clone(),
-            limits: self.limits(now),
-            standing: self.run_standing(now),
-        })));
-    }
-
-    /// Each worker's share of what the run may do. What the store leaves to those that were told to slow down is what it
-    /// leaves to each.
-    fn limits(&self, now: Timestamp) -> Limits {
-        let Some(shared) = &self.settings.shared else {
-            return Limits::default();
-        };
-        let patience = self.silence_max();
-        let workers = self.fleet.alive(now, patience).max(1) as f64;
-        let asked = shared.requests.map(|requests| requests / workers);
-        let left = self.fleet.rate_each(now, patience).map(|rate| rate * PROBING);
-        Limits {
-            requests: asked.into_iter().chain(left).min_by(f64::total_cmp),
-            bandwidth: shared.bandwidth.map(|Rate(bandwidth)| Rate(bandwidth / workers)),
-        }
-    }
-
-    fn run_standing(&self, now: Timestamp) -> RunStanding {
-        let out = self.book.out();
-        let awaits = match self.phase {
-            Phase::Initialized => {
-                let alive = self.fleet.alive(now, self.silence_max());
-                format!("workers: {alive} of {} are there", self.settings.workers_expected)
-            }
-            Phase::Write | Phase::Validate if self.stop.is_some() => {
-                format!("the end of {out} batches that workers hold")
-            }
-            Phase::Write | Phase::Validate => format!("the results of {out} batches"),
-            Phase::ErrorReport => "the workers' errors".to_owned(),
-            Phase::Shutdown => "the workers' leave".to_owned(),
-        };
-        RunStanding {
-            found: self.toc.as_ref().map_or(self.planned_entries, |(totals, _)| totals.emitted),
-            is_found_final: self.toc.is_some(),
-            written: self.write.written,
-            written_bytes: self.write.written_bytes,
-            skipped: self.write.skipped,
-            failed: self.write.failed + self.walk_findings,
-            validated: self.validate.validated,
-            unsound: self.validate.unsound(),
-            awaits,
-            workers_total: u32::try_from(self.fleet.members().count()).unwrap_or(u32::MAX),
-            workers: self.fleet.standings(now),
-        }
-    }
-
     pub(super) fn append(&mut self, record: Record, then: OnceDurable) {
         self.appended += 1;
         self.pending.push_back((self.appended, then));
@@ -660,8 +583,13 @@ impl Master {
         self.fleet.able(now, self.silence_max())
     }
 
-    fn silence_max(&self) -> Duration {
+    pub(super) fn silence_max(&self) -> Duration {
         self.settings.summary_every * 4 + Duration::from_secs(2)
+    }
+
+    /// Whether a result of the batch would count. The ledger need not have a batch that nobody waits for.
+    pub fn awaits(&self, task: TaskId) -> bool {
+        self.book.awaits(task)
     }
 
     /// Compares the sums of the run.

@@ -340,17 +340,19 @@ impl World {
             "result",
             &[task.0, u64::from(attempt.0), pass.map_or(9, |pass| pass as u64)],
         );
-        let findings = name_findings(self.ledger.durable.tasks.get(&task), wire);
+        let is_awaited = self.master.as_ref().is_some_and(|master| master.machine.awaits(task));
+        let findings = if is_awaited {
+            name_findings(&self.ledger.durable.tasks[&task], wire)
+        } else {
+            Vec::new()
+        };
         let body = Box::new(body);
         self.feed_master(Event::Delivered { task, attempt, worker, body, receipt, findings });
     }
 }
 
-/// The paths of findings, which workers name by their place in the batch. A void batch has none.
-fn name_findings(planned: Option<&Planned>, wire: &[WireFinding]) -> Vec<Finding> {
-    let Some(planned) = planned.filter(|_| !wire.is_empty()) else {
-        return Vec::new();
-    };
+/// The paths of findings, which workers name by their place in the batch.
+fn name_findings(planned: &Planned, wire: &[WireFinding]) -> Vec<Finding> {
     let entries = planned.entries.unpack().unwrap();
     let name = |wire: &WireFinding| Finding {
         index: wire.index,

@@ -296,6 +296,9 @@ impl Driver {
                 (&[], FindingPhase::Write)
             }
         };
+        // A batch that nobody waits for may be void: the ledger does not have it any more.
+        let is_awaited = self.machine.awaits(task);
+        let wire_findings = if is_awaited { wire_findings } else { &[] };
         let findings = self.name_findings(task, wire_findings).await?;
         for finding in &findings {
             tracing::debug!(
@@ -393,9 +396,7 @@ impl Driver {
                 Ok(()) => Errand::Done,
                 Err(error) => {
                     tracing::warn!(%error, %task, "a batch cannot be sent; it is sent again");
-                    if error.is_transient {
-                        tokio::time::sleep(PAUSE).await;
-                    }
+                    tokio::time::sleep(PAUSE).await;
                     Errand::NotSent(task)
                 }
             }

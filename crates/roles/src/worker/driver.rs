@@ -112,7 +112,8 @@ impl WorkerRole {
             last_delivery: 0,
             messages: BTreeMap::new(),
             batches: BTreeMap::new(),
-            sequence: 0,
+            // A worker of the same name that was there before has counted less far.
+            sequence: Clock::start().now().0,
             is_unable: false,
             received: None,
             errands: JoinSet::new(),
