@@ -1,5 +1,6 @@
 //! Leads a run: a master in this process, its crew, and a face to look at.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,10 +60,10 @@ pub(crate) async fn lead(
     let led = run_roles(ledger, &header, &prepared, &settings, &view).await;
     progress.finish().await;
     let left = remove_channel(&settings.crew, &header.run).await;
-    let MasterOutcome { ending, ledger, .. } = led?;
+    let MasterOutcome { ending, ledger, channel, .. } = led?;
     // An upload whose end nobody told: its worker died, or its word came late.
     let ledger = abort_uploads(ledger, &header, &prepared).await?;
-    conclude(&header, &ending, ledger.as_ref(), left, &settings.folder)
+    conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.folder)
 }
 
 /// Aborts uploads that an earlier process left behind: nobody else will.
@@ -146,14 +147,14 @@ fn conclude(
     header: &RunHeader,
     ending: &Ending,
     ledger: &dyn Ledger,
-    left: u64,
+    (left, channel): (u64, BTreeMap<String, u64>),
     folder: &Path,
 ) -> Result<Led, CommandFailure> {
     let sums = ledger.recover().map_err(ledger_failure)?;
     let phases = ledger.phases().map_err(ledger_failure)?;
     let left = left + sums.uploads.len() as u64;
     let conclusion = Conclusion::of(&header.settings, &sums, ending, left);
-    let report = Report::of(header, &sums, &phases, ending, &conclusion);
+    let report = Report { channel, ..Report::of(header, &sums, &phases, ending, &conclusion) };
     face::write_run_files(folder, &report, ledger)
         .map_err(|error| CommandFailure::could_not_run(anyhow!(error)))?;
     let examples = face::top_failures(ledger).map_err(ledger_failure)?;

@@ -21,6 +21,7 @@ use crate::failure::CommandFailure;
 /// What `load`, `master` and `plan` are asked to do.
 pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let transfer = &args.transfer;
+    let batch = BatchSettings::default();
     checked(RunSettings {
         mode: Mode::Load,
         source: source(&args.source)?,
@@ -41,8 +42,8 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         },
         validate: evidence(args.validate),
         batch: BatchSettings {
-            entries_max: transfer.entries_per_message,
-            ..BatchSettings::default()
+            entries_max: transfer.entries_per_message.unwrap_or(batch.entries_max),
+            ..batch
         },
         stop: stop(&args.stop),
     })

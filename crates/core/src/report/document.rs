@@ -55,6 +55,10 @@ pub struct Report {
     pub seconds: f64,
     /// Whether the sums add up.
     pub reconciliation: ReconciliationReport,
+    /// Requests to queues and topics of the master that ended the run, by kind, and of its workers together as
+    /// `workers`. Empty in one process, and in a report that is made again from the ledger.
+    #[serde(default)]
+    pub channel: BTreeMap<String, u64>,
 }
 
 /// What the source holds.
@@ -180,6 +184,7 @@ impl Report {
                 holds: reconciliation.holds,
                 pending: reconciliation.pending,
             },
+            channel: BTreeMap::new(),
         }
     }
 }

@@ -53,7 +53,9 @@ pub enum SealError {
         found: u8,
     },
     /// Another key, or bytes that were changed on their way.
-    #[error("the message was not sealed with this key: another join key, another run, or a forgery")]
+    #[error(
+        "the message was not sealed with this key: another join key, another run, or a forgery"
+    )]
     Forged,
 }
 

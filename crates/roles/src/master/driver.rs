@@ -58,6 +58,8 @@ pub struct MasterOutcome {
     pub reconciliation: Reconciliation,
     /// What each worker did.
     pub workers: Vec<(WorkerId, WorkerTally)>,
+    /// Requests to queues and topics: this master's by kind, and as `workers` the sum of theirs.
+    pub channel: BTreeMap<String, u64>,
     /// The ledger.
     pub ledger: Box<dyn Ledger>,
 }
@@ -127,10 +129,12 @@ impl MasterRole {
         drop(pumps);
         driver.switches.is_stopped.store(true, Ordering::Relaxed);
         driver.crawl = None;
+        let channel = driver.channel_requests();
         let ledger = driver.keeper.close().await?;
         let ending = ended?;
         Ok(MasterOutcome {
             ending,
+            channel,
             reconciliation: driver.machine.reconciliation(),
             workers: driver
                 .machine
@@ -415,6 +419,20 @@ impl Driver {
             }
             Errand::Done
         });
+    }
+
+    fn channel_requests(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        let all = [self.tasks.requests(), self.results.requests(), self.control.requests()];
+        for (kind, count) in all.into_iter().flatten().filter(|(_, count)| *count > 0) {
+            *sums.entry(kind.to_owned()).or_default() += count;
+        }
+        let members = self.machine.standing().fleet.members();
+        let workers = members.map(|(_, member)| member.progress.channel_requests).sum();
+        if workers > 0 {
+            sums.insert("workers".to_owned(), workers);
+        }
+        sums
     }
 
     async fn make_room(&mut self) {

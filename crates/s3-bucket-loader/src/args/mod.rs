@@ -222,9 +222,9 @@ pub struct TransferArgs {
     /// KMS key of the encryption
     #[arg(long, env = "S3BL_SSE_KMS_KEY_ID", value_name = "KEY")]
     pub sse_kms_key_id: Option<String>,
-    /// Entries of one batch
-    #[arg(long, env = "S3BL_ENTRIES_PER_MESSAGE", default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub entries_per_message: u32,
+    /// Entries of one batch [default: 1000; 2000, which is also the most, with workers elsewhere]
+    #[arg(long, env = "S3BL_ENTRIES_PER_MESSAGE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub entries_per_message: Option<u32>,
 }
 
 /// When to stop.

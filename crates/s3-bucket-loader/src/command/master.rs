@@ -13,7 +13,8 @@ use crate::failure::CommandFailure;
 use crate::fleet::{Crew, FleetCrew, Place, find_key, make_key};
 use crate::{settings, talk};
 
-/// Most entries of one batch over a transport whose messages are bounded: their outcomes travel with them to VALIDATE.
+/// Entries of one batch over a transport that is paid by the message: as many as fit, since their outcomes travel with
+/// them to VALIDATE.
 const ENTRIES_MAX: u32 = 2000;
 
 /// `master SRC DEST`.
@@ -58,7 +59,7 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
 
 fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandFailure> {
     let settings = settings::of_job(job)?;
-    let entries_max = settings.batch.entries_max.min(ENTRIES_MAX);
+    let entries_max = job.transfer.entries_per_message.unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
     let batch = BatchSettings { entries_max, lease: fleet.lease, ..settings.batch };
     settings::checked(RunSettings { batch, ..settings })
 }

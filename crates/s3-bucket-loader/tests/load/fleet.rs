@@ -22,6 +22,10 @@ fn assert_loads(carrier: Carrier) {
     let report = fleet.stage.report();
     let names: Vec<_> = report["workers"].as_array().unwrap().iter().map(|w| &w["id"]).collect();
     assert_eq!(names, ["one", "three", "two"]);
+    let channel = report["channel"].as_object().unwrap();
+    let requests: u64 = channel.values().map(|count| count.as_u64().unwrap()).sum();
+    // Six batches in two passes: tasks, results, their acknowledgements, and a few words a second.
+    assert!((24..1000).contains(&requests), "{report:#}");
     fleet.assert_nothing_left();
 }
 

@@ -153,6 +153,7 @@ prop_compose! {
             exit_code: outcome.outcome().exit_code(),
             toc, write, validate, workers, failures, requests, reasons, seconds,
             reconciliation: ReconciliationReport { holds, pending },
+            channel: BTreeMap::new(),
         }
     }
 }

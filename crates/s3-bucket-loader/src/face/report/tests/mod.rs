@@ -68,6 +68,7 @@ fn clean() -> Report {
         finished: "2026-11-22T16:14:52Z".to_owned(),
         seconds: 125.1,
         reconciliation: ReconciliationReport { holds: true, pending: 0 },
+        channel: BTreeMap::new(),
     }
 }
 
