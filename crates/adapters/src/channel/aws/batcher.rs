@@ -2,6 +2,9 @@
 //!
 //! SQS is paid by the request, and one request may hold ten entries. A task of its own collects them, because whoever
 //! waits for an answer may go away. It ends by itself when its [`Batcher`] is dropped, after it has sent what it holds.
+//!
+//! A batch leaves when it is full, else a moment after its first entry. While there is much to do, those that are not
+//! full are kept apart as well: then a request is saved for each entry that comes meanwhile, and nobody is idle.
 
 use std::time::Duration;
 
@@ -16,6 +19,14 @@ use super::sqs::{BATCH_MAX, EntryResults, QueueUrl, Sqs};
 
 /// How long a batch waits for more entries after its first.
 const LINGER: Duration = Duration::from_millis(20);
+/// Batches that may leave after that moment, however few their entries, before they are kept apart.
+const BURST: u32 = 16;
+/// By how much they are kept apart then. Whoever waits for a message has others to work on.
+const SEND_INTERVAL: Duration = Duration::from_millis(500);
+/// The same for those that delete: nobody waits for them, if only they come well before the lease ends.
+const DELETE_INTERVAL: Duration = Duration::from_secs(2);
+/// Which is to say, so many of them to a lease.
+const DELETES_PER_LEASE: u32 = 16;
 /// Entries that wait for their batch before their senders wait too.
 const WAITING_MAX: usize = 64;
 /// Batches that are under way at once.
@@ -51,9 +62,11 @@ struct Request {
 }
 
 impl Batcher {
-    pub(super) fn start(sqs: Sqs, url: QueueUrl, verb: Verb) -> Self {
+    /// Begins to collect for a queue whose messages are leased for `lease`.
+    pub(super) fn start(sqs: Sqs, url: QueueUrl, verb: Verb, lease: Duration) -> Self {
         let (requests, incoming) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(run(Target { sqs, url, verb }, incoming));
+        let pace = Pace::new(verb.interval(lease));
+        tokio::spawn(run(Target { sqs, url, verb }, incoming, pace));
         Self { verb, requests }
     }
 
@@ -81,6 +94,15 @@ impl Verb {
         }
     }
 
+    fn interval(self, lease: Duration) -> Duration {
+        match self {
+            Self::Send => SEND_INTERVAL,
+            Self::Delete => DELETE_INTERVAL.min(lease / DELETES_PER_LEASE),
+            // Leases are counted from the moment in which they are changed.
+            Self::Lease => Duration::ZERO,
+        }
+    }
+
     /// Whether the same text may stand in a batch twice: messages may, receipts may not.
     fn takes_twins(self) -> bool {
         match self {
@@ -99,6 +121,33 @@ impl Verb {
     }
 }
 
+/// When a batch that is not full may leave.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    /// When the allowance will be whole again.
+    whole: Instant,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self { interval, whole: Instant::now() }
+    }
+
+    /// The latest moment for a batch that begins now.
+    fn departure(&self) -> Instant {
+        let linger = Instant::now() + LINGER;
+        // Of so many intervals of allowance one is left then.
+        let allowed = self.whole.checked_sub(self.interval * (BURST - 1));
+        allowed.map_or(linger, |allowed| allowed.max(linger))
+    }
+
+    /// Counts a batch that left without being full.
+    fn count(&mut self) {
+        self.whole = self.whole.max(Instant::now()) + self.interval;
+    }
+}
+
 #[derive(Clone)]
 struct Target {
     sqs: Sqs,
@@ -106,7 +155,7 @@ struct Target {
     verb: Verb,
 }
 
-async fn run(target: Target, mut incoming: mpsc::Receiver<Request>) {
+async fn run(target: Target, mut incoming: mpsc::Receiver<Request>, mut pace: Pace) {
     let mut flights = JoinSet::new();
     let mut next = None;
     loop {
@@ -117,8 +166,11 @@ async fn run(target: Target, mut incoming: mpsc::Receiver<Request>) {
                 None => break,
             },
         };
-        let (batch, left_over) = gather(target.verb, first, &mut incoming).await;
+        let (batch, left_over) = gather(target.verb, first, &mut incoming, pace.departure()).await;
         next = left_over;
+        if next.is_none() && batch.len() < BATCH_MAX {
+            pace.count();
+        }
         while flights.len() >= FLIGHTS_MAX {
             flights.join_next().await;
         }
@@ -130,17 +182,17 @@ async fn run(target: Target, mut incoming: mpsc::Receiver<Request>) {
     while flights.join_next().await.is_some() {}
 }
 
-/// Collects a batch, and what came but does not fit into it.
+/// Collects a batch until it is full or departs, and what came but does not fit into it.
 async fn gather(
     verb: Verb,
     first: Request,
     incoming: &mut mpsc::Receiver<Request>,
+    departure: Instant,
 ) -> (Vec<Request>, Option<Request>) {
-    let deadline = Instant::now() + LINGER;
     let mut characters = first.text.len();
     let mut batch = vec![first];
     while batch.len() < BATCH_MAX {
-        let Ok(Some(request)) = timeout_at(deadline, incoming.recv()).await else {
+        let Ok(Some(request)) = timeout_at(departure, incoming.recv()).await else {
             break;
         };
         characters += request.text.len();
@@ -203,5 +255,41 @@ impl Request {
     fn answer(self, result: Result<(), Fault>) {
         // Whoever asked may have gone; what was asked is done all the same.
         let _ = self.answer.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_batches_leave_soon_and_more_are_kept_apart() {
+        let mut pace = Pace::new(INTERVAL);
+        for _ in 0..BURST {
+            assert_eq!(pace.departure(), Instant::now() + LINGER);
+            pace.count();
+        }
+        assert_eq!(pace.departure(), Instant::now() + INTERVAL);
+        tokio::time::advance(INTERVAL).await;
+        assert_eq!(pace.departure(), Instant::now() + LINGER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idleness_restores_the_allowance_and_no_more() {
+        let mut pace = Pace::new(INTERVAL);
+        tokio::time::advance(INTERVAL * 100).await;
+        for _ in 0..BURST {
+            pace.count();
+        }
+        assert_eq!(pace.departure(), Instant::now() + INTERVAL);
+    }
+
+    #[test]
+    fn deletes_come_well_before_the_lease_ends() {
+        let interval = |seconds| Verb::Delete.interval(Duration::from_secs(seconds));
+        assert_eq!(interval(60), DELETE_INTERVAL);
+        assert!(interval(1) < Duration::from_millis(100));
     }
 }

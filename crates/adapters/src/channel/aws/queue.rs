@@ -35,7 +35,7 @@ pub(super) struct SqsQueue {
 impl SqsQueue {
     /// An end that receives for itself, or never.
     pub(super) fn new(sqs: Sqs, url: QueueUrl, kind: Kind, lease: Duration) -> Self {
-        let batcher = |verb| Batcher::start(sqs.clone(), url.clone(), verb);
+        let batcher = |verb| Batcher::start(sqs.clone(), url.clone(), verb, lease);
         let (sends, deletes) = (batcher(Verb::Send), batcher(Verb::Delete));
         let leases = batcher(Verb::Lease);
         Self { sqs, url, kind, lease, sends, deletes, leases, inbox: None }
