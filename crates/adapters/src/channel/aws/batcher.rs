@@ -3,8 +3,9 @@
 //! SQS is paid by the request, and one request may hold ten entries. A task of its own collects them, because whoever
 //! waits for an answer may go away. It ends by itself when its [`Batcher`] is dropped, after it has sent what it holds.
 //!
-//! A batch leaves when it is full, else a moment after its first entry. While there is much to do, those that are not
-//! full are kept apart as well: then a request is saved for each entry that comes meanwhile, and nobody is idle.
+//! A batch leaves when it is full, else a moment after its first entry. While there is much to do, small ones are kept
+//! apart as well, and a request is saved for each entry that comes meanwhile. A few messages are enough, though: as
+//! many as are held back here, nobody can work on.
 
 use std::time::Duration;
 
@@ -21,9 +22,11 @@ use super::sqs::{BATCH_MAX, EntryResults, QueueUrl, Sqs};
 const LINGER: Duration = Duration::from_millis(20);
 /// Batches that may leave after that moment, however few their entries, before they are kept apart.
 const BURST: u32 = 16;
-/// By how much they are kept apart then. Whoever waits for a message has others to work on.
+/// By how much they are kept apart then.
 const SEND_INTERVAL: Duration = Duration::from_millis(500);
-/// The same for those that delete: nobody waits for them, if only they come well before the lease ends.
+/// Messages that are not held back for the sake of more. A master has 8 batches out for each worker.
+const SEND_ENOUGH: usize = 3;
+/// The interval for deletes: nobody waits for them, if only they come well before the lease ends.
 const DELETE_INTERVAL: Duration = Duration::from_secs(2);
 /// Which is to say, so many of them to a lease.
 const DELETES_PER_LEASE: u32 = 16;
@@ -103,6 +106,14 @@ impl Verb {
         }
     }
 
+    /// So many entries need not wait for more than a moment.
+    fn enough(self) -> usize {
+        match self {
+            Self::Send => SEND_ENOUGH,
+            Self::Delete | Self::Lease => BATCH_MAX,
+        }
+    }
+
     /// Whether the same text may stand in a batch twice: messages may, receipts may not.
     fn takes_twins(self) -> bool {
         match self {
@@ -134,15 +145,14 @@ impl Pace {
         Self { interval, whole: Instant::now() }
     }
 
-    /// The latest moment for a batch that begins now.
-    fn departure(&self) -> Instant {
-        let linger = Instant::now() + LINGER;
+    /// The moment for a small batch that begins now, if its linger ends at `soon`.
+    fn departure(&self, soon: Instant) -> Instant {
         // Of so many intervals of allowance one is left then.
         let allowed = self.whole.checked_sub(self.interval * (BURST - 1));
-        allowed.map_or(linger, |allowed| allowed.max(linger))
+        allowed.map_or(soon, |allowed| allowed.max(soon))
     }
 
-    /// Counts a batch that left without being full.
+    /// Counts a small batch that left.
     fn count(&mut self) {
         self.whole = self.whole.max(Instant::now()) + self.interval;
     }
@@ -166,9 +176,9 @@ async fn run(target: Target, mut incoming: mpsc::Receiver<Request>, mut pace: Pa
                 None => break,
             },
         };
-        let (batch, left_over) = gather(target.verb, first, &mut incoming, pace.departure()).await;
+        let (batch, left_over) = gather(target.verb, first, &mut incoming, &pace).await;
         next = left_over;
-        if next.is_none() && batch.len() < BATCH_MAX {
+        if next.is_none() && batch.len() < target.verb.enough() {
             pace.count();
         }
         while flights.len() >= FLIGHTS_MAX {
@@ -187,12 +197,15 @@ async fn gather(
     verb: Verb,
     first: Request,
     incoming: &mut mpsc::Receiver<Request>,
-    departure: Instant,
+    pace: &Pace,
 ) -> (Vec<Request>, Option<Request>) {
+    let soon = Instant::now() + LINGER;
+    let departure = pace.departure(soon);
     let mut characters = first.text.len();
     let mut batch = vec![first];
     while batch.len() < BATCH_MAX {
-        let Ok(Some(request)) = timeout_at(departure, incoming.recv()).await else {
+        let until = if batch.len() < verb.enough() { departure } else { soon };
+        let Ok(Some(request)) = timeout_at(until, incoming.recv()).await else {
             break;
         };
         characters += request.text.len();
@@ -264,16 +277,21 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(1);
 
+    /// How long after now a small batch would leave.
+    fn delay(pace: &Pace) -> Duration {
+        pace.departure(Instant::now() + LINGER) - Instant::now()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_few_batches_leave_soon_and_more_are_kept_apart() {
+    async fn a_few_small_batches_leave_soon_and_more_are_kept_apart() {
         let mut pace = Pace::new(INTERVAL);
         for _ in 0..BURST {
-            assert_eq!(pace.departure(), Instant::now() + LINGER);
+            assert_eq!(delay(&pace), LINGER);
             pace.count();
         }
-        assert_eq!(pace.departure(), Instant::now() + INTERVAL);
+        assert_eq!(delay(&pace), INTERVAL);
         tokio::time::advance(INTERVAL).await;
-        assert_eq!(pace.departure(), Instant::now() + LINGER);
+        assert_eq!(delay(&pace), LINGER);
     }
 
     #[tokio::test(start_paused = true)]
@@ -283,7 +301,28 @@ mod tests {
         for _ in 0..BURST {
             pace.count();
         }
-        assert_eq!(pace.departure(), Instant::now() + INTERVAL);
+        assert_eq!(delay(&pace), INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn enough_messages_wait_for_a_moment_only() {
+        let mut pace = Pace::new(INTERVAL);
+        (0..BURST).for_each(|_| pace.count());
+        let (sender, mut incoming) = mpsc::channel(WAITING_MAX);
+        let request = |number: usize| {
+            let (answer, _) = oneshot::channel();
+            Request { text: number.to_string(), lease: Duration::ZERO, answer }
+        };
+        let begun = Instant::now();
+        for number in 1..SEND_ENOUGH {
+            sender.send(request(number)).await.unwrap();
+        }
+        let (batch, _) = gather(Verb::Send, request(0), &mut incoming, &pace).await;
+        assert_eq!((batch.len(), begun.elapsed()), (SEND_ENOUGH, LINGER));
+
+        let begun = Instant::now();
+        let (batch, _) = gather(Verb::Send, request(0), &mut incoming, &pace).await;
+        assert_eq!((batch.len(), begun.elapsed()), (1, INTERVAL - LINGER));
     }
 
     #[test]
