@@ -1,5 +1,6 @@
 //! `resume` and `retry`: a run that was begun before.
 
+use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::master::Phase;
 use s3bl_port::ledger::Ledger;
@@ -11,10 +12,10 @@ use super::report::report_of;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{Crew, Place};
+use crate::fleet::{Crew, Place, channel_failure};
 use crate::home::ledger_failure;
 use crate::lead::abort_uploads;
-use crate::talk;
+use crate::{face, talk};
 use crate::wiring::prepare;
 
 /// `resume RUN`.
@@ -22,19 +23,36 @@ pub(crate) async fn resume(stage: &Stage, args: &RunArgs) -> Result<Exit, Comman
     let run = stage.home.name(&args.run)?;
     let ledger = stage.home.open(&run)?;
     let sums = ledger.recover().map_err(ledger_failure)?;
-    if sums.phase == Some(Phase::Shutdown) && !sums.uploads.is_empty() {
-        let header = ledger.header().map_err(ledger_failure)?;
-        let prepared = prepare(&header.settings, None).await?;
-        let ledger = abort_uploads(Box::new(ledger), &header, &prepared).await?;
-        return Ok(show(stage, &report_of(ledger.as_ref())?));
-    }
     if sums.phase == Some(Phase::Shutdown) {
-        if !stage.talk.quiet {
-            talk::say(&format!("run {run} is complete: there is nothing to resume"));
-        }
-        return Ok(show(stage, &report_of(&ledger)?));
+        return tidy_up(stage, Box::new(ledger), &run).await;
     }
     go_on(stage, Box::new(ledger), args, "resuming").await
+}
+
+/// Does what a process that was killed at the very end of a run had still to do.
+async fn tidy_up(
+    stage: &Stage,
+    mut ledger: Box<dyn Ledger>,
+    run: &RunId,
+) -> Result<Exit, CommandFailure> {
+    let folder = stage.home.run_folder(run);
+    let header = ledger.header().map_err(ledger_failure)?;
+    if !ledger.recover().map_err(ledger_failure)?.uploads.is_empty() {
+        let prepared = prepare(&header.settings, None).await?;
+        ledger = abort_uploads(ledger, &header, &prepared).await?;
+    }
+    if let Some(place) = Place::find(&folder)? {
+        place.open().await?.remove(run).await.map_err(channel_failure)?;
+    }
+    let led = report_of(ledger.as_ref())?;
+    if !folder.join("report.json").is_file() {
+        face::report::write_run_files(&folder, &led.report, ledger.as_ref())
+            .map_err(CommandFailure::could_not_run)?;
+    }
+    if !stage.talk.quiet {
+        talk::say(&format!("run {run} is complete: there is nothing to resume"));
+    }
+    Ok(show(stage, &led))
 }
 
 /// `retry RUN`.

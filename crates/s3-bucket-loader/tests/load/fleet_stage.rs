@@ -74,8 +74,9 @@ impl FleetStage {
         command.arg(tree.root()).arg(self.stage.destination());
         command.arg("--join-key-file").arg(&self.key);
         command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
-        command.args(["--lease", "5s", "--summary-interval", "1s"]);
-        command.env("S3BL_WORKER_WAIT", "60s");
+        // Defaults of the tests; a test may say otherwise by a flag.
+        let defaults = [("LEASE", "5s"), ("SUMMARY_INTERVAL", "1s"), ("WORKER_WAIT", "60s")];
+        command.envs(defaults.map(|(name, value)| (format!("S3BL_{name}"), value)));
         command.args(["--entries-per-message", "100"]);
         command
     }

@@ -60,6 +60,20 @@ fn a_load_killed_within_a_large_file_leaves_no_upload() {
 }
 
 #[test]
+fn a_load_killed_before_it_wrote_its_report_has_one_after_resume() {
+    let (stage, tree) = (Stage::new(Kind::Moto, "no-report"), many_files(10));
+    stage.on_tree("load", &tree, &[]).expect(0);
+    for file in ["report.json", "report.html", "failures.ndjson"] {
+        std::fs::remove_file(stage.run_folder().join(file)).unwrap();
+    }
+
+    stage.run(["resume", "latest"]).expect(0);
+
+    stage.assert_arrived(&tree);
+    assert!(stage.run_folder().join("report.html").is_file());
+}
+
+#[test]
 fn one_interrupt_ends_a_load_in_seconds_and_names_resume() {
     let (stage, tree) = (Stage::new(Kind::Seaweed, "interrupted"), many_files(1000));
     let slow = Rule::always(Fault::DelayRequest(Duration::from_millis(10))).method("PUT");
