@@ -25,6 +25,20 @@ async fn everything_of_the_run_goes_also_what_dead_workers_left() {
 }
 
 #[tokio::test]
+async fn the_queue_of_a_worker_that_died_last_tells_its_run_and_goes() {
+    let scene = Scene::new();
+    let channel = scene.channel();
+    scene.make_queue("ctl-aaa", None).await;
+    scene.make_queue("ctl-late", Some("run-a")).await;
+
+    assert_eq!(channel.owner().await.unwrap(), Some(run("run-a")));
+    let removed = channel.remove(&run("run-a")).await.unwrap();
+
+    assert_eq!(removed, [scene.part("ctl-late")]);
+    assert_eq!(channel.owner().await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn what_only_looks_like_a_part_stays() {
     let scene = Scene::new();
     let channel = scene.channel();

@@ -15,8 +15,8 @@ use crate::failure::CommandFailure;
 use crate::fleet::{Crew, Place, channel_failure};
 use crate::home::ledger_failure;
 use crate::lead::abort_uploads;
-use crate::{face, talk};
 use crate::wiring::prepare;
+use crate::{face, talk};
 
 /// `resume RUN`.
 pub(crate) async fn resume(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {

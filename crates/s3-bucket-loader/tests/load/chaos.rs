@@ -146,7 +146,12 @@ impl Round {
         let ended = self.master.take().unwrap().ended();
         assert_eq!(ended.code, Some(0), "{:?}: {} {}", self.log, ended.stdout, ended.stderr);
         self.fleet.stage.assert_arrived(&self.tree);
-        drop((self.workers, self.proxy));
+        // Those that came too late wait for a master still.
+        for worker in self.workers {
+            worker.signal("TERM");
+            worker.ended();
+        }
+        drop(self.proxy);
         self.fleet.assert_nothing_left();
     }
 }

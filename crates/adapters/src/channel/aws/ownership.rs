@@ -89,7 +89,7 @@ impl Channel for AwsChannel {
         }
         // A master that died while it took the channel, or removed it, left the topic.
         let Some(topic) = self.find_topic(&link).await? else {
-            return Ok(None);
+            return self.owner_of_worker_queues(&link).await;
         };
         match link.sns.run_tag(&topic).await {
             Ok(tag) => self.run_of(tag, &topic_name(&topic)).map(Some),
@@ -104,6 +104,20 @@ impl Channel for AwsChannel {
 }
 
 impl AwsChannel {
+    /// The run of a worker that died after the rest of the channel was removed.
+    async fn owner_of_worker_queues(&self, link: &Link) -> Result<Option<RunId>, ChannelError> {
+        for (name, _) in self.worker_queues(link).await? {
+            match self.find_queue(link, &name).await {
+                Ok(Some((_, run))) => return Ok(Some(run)),
+                Ok(None) => {}
+                // Somebody else's, by its tags: only its name is alike.
+                Err(error) if error.kind == ChannelErrorKind::Occupied => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     async fn take_topic(&self, link: &Link, run: &RunId) -> Result<Arn, ChannelError> {
         let name = self.names.topic();
         let what = format!("topic `{name}`");

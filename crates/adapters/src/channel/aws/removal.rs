@@ -48,7 +48,10 @@ impl AwsChannel {
     }
 
     /// The queues whose names are those of workers of this channel, by name. Another channel's may be among them.
-    async fn worker_queues(&self, link: &Link) -> Result<Vec<(String, QueueUrl)>, ChannelError> {
+    pub(super) async fn worker_queues(
+        &self,
+        link: &Link,
+    ) -> Result<Vec<(String, QueueUrl)>, ChannelError> {
         let prefix = self.names.control_prefix();
         let listed = link.sqs.list(&prefix).await;
         let listed = listed.map_err(|fault| self.fault(&format!("queues `{prefix}*`"), fault))?;
