@@ -1,6 +1,6 @@
 //! Bugs that can be planted on purpose, to see whether the simulation of fleets (`tests/fleet`) finds each of them.
 //!
-//! They exist only under `--cfg s3bl_planted`, which nothing sets but `just planted`. Everywhere else [`is`] is a
+//! They exist only under `--cfg s3bl_planted`, which nothing sets but `just planted`. Everywhere else `is` is a
 //! constant `false`, and what it guards is not compiled in. U1 to U10 are faults of the tool of 2014.
 
 /// A bug that can be planted.

@@ -93,7 +93,7 @@ impl BufferPool {
     }
 
     fn take_back(&self, bytes: MmapMut) {
-        let class = class_of(bytes.len() - SLACK);
+        let class = class_of(bytes.len());
         let mut memory = self.memory();
         while memory.idle.len() <= class {
             memory.idle.push(Vec::new());
@@ -107,7 +107,7 @@ impl BufferPool {
 }
 
 fn class_of(bytes: usize) -> usize {
-    let units = bytes.div_ceil(CLASS_BYTES_MIN).max(1).next_power_of_two();
+    let units = bytes.saturating_sub(SLACK).div_ceil(CLASS_BYTES_MIN).max(1).next_power_of_two();
     units.trailing_zeros() as usize
 }
 
@@ -158,6 +158,15 @@ mod tests {
         let mut again = pool.lend(300 * 1024).await;
         assert_eq!(again.as_mut_slice().as_ptr(), address);
         drop(second);
+    }
+
+    #[test]
+    fn a_file_of_a_power_of_two_with_the_byte_behind_its_end_takes_its_own_class() {
+        for (bytes, class) in [(1, 0), (64 * 1024, 0), (64 * 1024 + 1, 0), (512 * 1024 + 2, 3)] {
+            assert_eq!(class_of(bytes), class, "{bytes} bytes");
+            assert!(bytes <= class_bytes(class) + SLACK);
+        }
+        assert_eq!(class_of(64 * 1024 + SLACK + 1), 1);
     }
 
     #[tokio::test]
