@@ -103,12 +103,28 @@ impl Stage {
     /// held up, and returns its status of just before. The proxy stays on its port for a `resume`.
     #[track_caller]
     pub(crate) fn load_killed_at(&self, tree: &Tree, rule: Rule) -> (Value, Proxy) {
+        self.load_killed_in(tree, rule, |_| true)
+    }
+
+    /// The same, once the ledger says that the load has come to VALIDATE: it says so a moment after the first request.
+    #[track_caller]
+    pub(crate) fn load_killed_in_validate(&self, tree: &Tree, rule: Rule) -> (Value, Proxy) {
+        self.load_killed_in(tree, rule, |status| status["phase"] == "VALIDATE")
+    }
+
+    #[track_caller]
+    fn load_killed_in(
+        &self,
+        tree: &Tree,
+        rule: Rule,
+        is_there: impl Fn(&Value) -> bool,
+    ) -> (Value, Proxy) {
         let proxy = Proxy::start(self.server.address(), [rule]).unwrap();
         let mut load = self.command_at(&proxy.endpoint_url(), "load", tree);
         load.args(["--concurrency", "4", "--entries-per-message", "100"]);
         let mut child = load.spawn().unwrap();
-        let is_held_up = |_: &Value| proxy.seen().iter().any(|seen| seen.fault.is_some());
-        let before = self.await_status(&mut child, is_held_up);
+        let is_held_up = || proxy.seen().iter().any(|seen| seen.fault.is_some());
+        let before = self.await_status(&mut child, |status| is_held_up() && is_there(status));
         child.kill().unwrap();
         child.wait().unwrap();
         (before, proxy)
