@@ -93,13 +93,27 @@ macro_rules! text_id {
 text_id!(RunId);
 text_id!(WorkerId);
 
-/// Numbers a batch of entries within a run, from 1, in the order in which the crawl closed them.
+/// Numbers what is handed out within a run: batches of entries from 1, in the order in which the crawl closed them, and
+/// steps of the upload of a large file from [`TaskId::FIRST_STEP`] on, in the order in which they were planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId(pub u64);
 
+impl TaskId {
+    /// The first step of an upload; every number below is a batch's.
+    pub const FIRST_STEP: Self = Self(1 << 62);
+
+    /// Whether this is a step of an upload, not a batch.
+    pub fn is_step(self) -> bool {
+        self >= Self::FIRST_STEP
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)
+        match self.0.checked_sub(Self::FIRST_STEP.0) {
+            Some(step) => write!(formatter, "step {step}"),
+            None => write!(formatter, "{}", self.0),
+        }
     }
 }
 

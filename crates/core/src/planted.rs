@@ -44,11 +44,15 @@ pub enum Bug {
     ReturnsUseless,
     /// A run without workers waits for ever.
     WaitsForNobody,
+    /// An upload is completed when its first range is there.
+    CompletesEarly,
+    /// Parts of another version of a file go into its upload.
+    MixesVersions,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ForgetsRefused,
         Self::CountsFailedAsWritten,
         Self::EndsWhenIdle,
@@ -68,6 +72,8 @@ impl Bug {
         Self::AcknowledgesUnsent,
         Self::ReturnsUseless,
         Self::WaitsForNobody,
+        Self::CompletesEarly,
+        Self::MixesVersions,
     ];
 }
 

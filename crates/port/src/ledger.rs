@@ -4,6 +4,7 @@ use bytes::Bytes;
 use s3bl_core::id::TaskId;
 use s3bl_core::ledger::{Finding, FindingPhase, PhaseVisit, Planned, Record, Recovered, RunHeader};
 use s3bl_core::path::RelPath;
+use s3bl_core::plan::{PartMark, UploadMark};
 use s3bl_core::toc::{EntryKind, PackedEntries, WalkTotals};
 
 /// A durable memory of one run. Calls block; one thread owns it.
@@ -30,6 +31,9 @@ pub trait Ledger: Send {
 
     /// Reads the outcomes of a batch in the pass WRITE, as the worker encoded them.
     fn write_outcomes(&self, task: TaskId) -> Result<Bytes, LedgerError>;
+
+    /// Reads the parts that the store has of an upload that was planned, ascending.
+    fn parts(&self, upload: &UploadMark) -> Result<Vec<PartMark>, LedgerError>;
 
     /// Visits the findings of entries that count as of now, in the order of phase, batch and index. Memory: one
     /// finding.

@@ -97,6 +97,12 @@ pub struct SourceError {
 }
 
 impl SourceError {
+    /// The file at `path` is another version than the one that was begun.
+    pub fn changed(action: &'static str, path: &RelPath) -> Self {
+        let source = std::io::Error::other("the file is another version than the one that was begun");
+        Self { class: Class::SourceChanged, action, path: path.clone(), source }
+    }
+
     /// The failure that an entry's outcome carries.
     pub fn failure(&self, attempts: u32) -> Failure {
         Failure::new(self.class, format!("{}: {}", self.action, self.source), attempts)

@@ -10,7 +10,7 @@ use s3bl_core::checksum::{Crc64Nvme, ETag};
 use s3bl_core::path::ObjectKey;
 use s3bl_core::task::{Class, Failure, WriteProof};
 use s3bl_core::toc::{EntryKind, PosixFacts};
-use s3bl_core::unit::ByteCount;
+use s3bl_core::unit::{ByteCount, Timestamp};
 
 /// A place that keeps objects beneath one bucket and prefix.
 #[async_trait]
@@ -41,6 +41,9 @@ pub trait Store: Send + Sync {
 
     /// Ends an upload without an object. An upload that does not exist any more is fine.
     async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError>;
+
+    /// Lists uploads beneath `prefix` that were begun and neither completed nor aborted.
+    async fn uploads(&self, prefix: &str) -> Result<Vec<ListedUpload>, StoreError>;
 
     /// Asks what the store holds at a key. `Ok(None)` only if the store surely has no such object.
     async fn head(&self, key: &ObjectKey) -> Result<Option<Observed>, StoreError>;
@@ -95,6 +98,17 @@ pub struct Whole {
 /// The store's name of an upload in parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadId(pub String);
+
+/// An upload that a store lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedUpload {
+    /// Key of the object to be.
+    pub key: String,
+    /// The upload.
+    pub id: UploadId,
+    /// When it was begun, by the store's clock; `None` if the store does not say.
+    pub begun: Option<Timestamp>,
+}
 
 /// An object that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use s3bl_core::id::RunId;
-use s3bl_core::ledger::{Record, RunHeader};
+use s3bl_core::ledger::RunHeader;
 use s3bl_core::master::Ending;
-use s3bl_core::path::KeyMap;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
 use s3bl_port::ledger::Ledger;
-use s3bl_port::store::UploadId;
 use s3bl_roles::master::{MasterDoors, MasterOutcome, MasterRole};
 use s3bl_roles::view::RunView;
 use tokio::sync::mpsc;
@@ -22,7 +20,8 @@ use crate::face::report as face;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, Gathered, gather};
 use crate::home::ledger_failure;
-use crate::wiring::{self, Prepared};
+use crate::uploads::{Which, abort_uploads};
+use crate::wiring::Prepared;
 use crate::{signals, talk};
 
 /// How a run is led.
@@ -53,7 +52,8 @@ pub(crate) async fn lead(
     settings: LeadSettings,
 ) -> Result<Led, CommandFailure> {
     let header = ledger.header().map_err(ledger_failure)?;
-    let ledger = abort_uploads(ledger, &header, &prepared).await?;
+    let was_taken_up = ledger.recover().map_err(ledger_failure)?.epoch > 0;
+    let ledger = abort_uploads(ledger, &header, &prepared, Which::Lost).await?;
     let view: Arc<RunView> = Arc::default();
     let bandwidth = header.settings.transfer.bandwidth;
     let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
@@ -62,32 +62,10 @@ pub(crate) async fn lead(
     let left = remove_channel(&settings.crew, &header.run).await;
     let MasterOutcome { ending, ledger, channel, .. } = led?;
     // An upload whose end nobody told: its worker died, or its word came late.
-    let ledger = abort_uploads(ledger, &header, &prepared).await?;
+    let is_lone = matches!(settings.crew, Crew::Local(_)) && !was_taken_up;
+    let which = if is_lone { Which::Known } else { Which::All };
+    let ledger = abort_uploads(ledger, &header, &prepared, which).await?;
     conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.folder)
-}
-
-/// Aborts uploads that an earlier process left behind: nobody else will.
-pub(crate) async fn abort_uploads(
-    mut ledger: Box<dyn Ledger>,
-    header: &RunHeader,
-    prepared: &Prepared,
-) -> Result<Box<dyn Ledger>, CommandFailure> {
-    let uploads = ledger.recover().map_err(ledger_failure)?.uploads;
-    if uploads.is_empty() {
-        return Ok(ledger);
-    }
-    let store = prepared.open_store.open(wiring::lone_pacer(&header.settings));
-    let keys = KeyMap::new(&header.settings.destination.prefix);
-    for mark in uploads {
-        let Some(key) = keys.own(&mark.key) else {
-            continue;
-        };
-        match store.abort_upload(&key, &UploadId(mark.upload.clone())).await {
-            Ok(()) => ledger.append(&[Record::UploadEnded(mark)]).map_err(ledger_failure)?,
-            Err(error) => tracing::warn!(%error, "an incomplete upload cannot be aborted"),
-        }
-    }
-    Ok(ledger)
 }
 
 async fn run_roles(

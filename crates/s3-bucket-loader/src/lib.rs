@@ -19,6 +19,7 @@ mod log;
 mod settings;
 mod signals;
 mod talk;
+mod uploads;
 mod wiring;
 
 use std::ffi::OsString;

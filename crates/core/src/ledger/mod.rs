@@ -8,7 +8,7 @@ mod sift;
 mod tally;
 
 pub use record::{
-    Finding, FindingPhase, PhaseVisit, Planned, Record, Recovered, RunHeader, UploadMark, Verdict,
+    Finding, FindingPhase, PartTable, PhaseVisit, Planned, Record, Recovered, RunHeader, Verdict,
 };
 pub use sift::{Sifted, joined_totals, sift};
 pub use tally::{Reconciliation, ValidateTally, WorkerTally, WriteTally};

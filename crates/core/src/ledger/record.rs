@@ -8,6 +8,7 @@ use super::{Reconciliation, ValidateTally, WorkerTally, WriteTally};
 use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use crate::master::Phase;
 use crate::path::RelPath;
+use crate::plan::{PartMark, UploadMark, UploadPlan};
 use crate::settings::RunSettings;
 use crate::task::{Class, Failure, Pass};
 use crate::toc::{PackedEntries, WalkTotals};
@@ -119,15 +120,6 @@ impl Verdict {
     }
 }
 
-/// A multipart upload that is under way, so that a later process can abort it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UploadMark {
-    /// Key of the object.
-    pub key: String,
-    /// The store's name of the upload.
-    pub upload: String,
-}
-
 /// One fact, appended before anything outside follows from it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
@@ -147,8 +139,8 @@ pub enum Record {
     },
     /// The crawl of a resumed run starts over, because the walk before it did not come to its end.
     ///
-    /// Batches with a result of the pass WRITE stay: that work is done. Batches without one are void and so are the
-    /// findings of that walk, since the new walk meets all of it again; a result that still comes for a void batch
+    /// Batches with a result of the pass WRITE stay: that work is done. So does a large file whose upload has begun.
+    /// Other batches are void and so are the findings of that walk, since the new walk meets all of it again; a result that still comes for a void batch
     /// counts for nothing, and its number is never given again. What the batches that stay hold must not be
     /// planned a second time: see [`super::sift`].
     CrawlRestarted,
@@ -196,8 +188,30 @@ pub enum Record {
         /// The entries that were not validated.
         findings: Vec<Finding>,
     },
-    /// A worker began a multipart upload.
+    /// A worker began a multipart upload, which it fills alone.
     UploadBegun(UploadMark),
+    /// A worker began the upload of a file that is a batch of its own; others fill it too.
+    UploadPlanned {
+        /// The file's batch.
+        task: TaskId,
+        /// The upload.
+        plan: UploadPlan,
+        /// The first of its steps: one for each range of parts, and one for the completion.
+        first_step: TaskId,
+        /// Number of its steps.
+        steps: u64,
+    },
+    /// A worker sent parts of an upload that was planned.
+    PartsStored {
+        /// The upload.
+        mark: UploadMark,
+        /// Who sent them.
+        worker: WorkerId,
+        /// The parts.
+        parts: Vec<PartMark>,
+    },
+    /// An upload that was planned cannot be completed; its file is begun anew, or failed.
+    UploadBroken(UploadMark),
     /// A multipart upload was completed or aborted.
     UploadEnded(UploadMark),
 }
@@ -231,8 +245,25 @@ pub struct Recovered {
     pub walk_classes: BTreeMap<Class, u64>,
     /// What each worker did, in the order of their names.
     pub workers: Vec<(WorkerId, WorkerTally)>,
-    /// Multipart uploads that were begun and not ended.
+    /// Multipart uploads that were begun and not ended, those of `tables` included.
     pub uploads: Vec<UploadMark>,
+    /// Uploads of large files that can be gone on with.
+    pub tables: Vec<PartTable>,
+    /// Steps of uploads so far; their numbers are never reused.
+    pub steps: u64,
+}
+
+/// How far the upload of a large file is whose batch has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartTable {
+    /// The file's batch.
+    pub task: TaskId,
+    /// The upload.
+    pub plan: UploadPlan,
+    /// The first of its steps.
+    pub first_step: TaskId,
+    /// Numbers of the parts that the store has, ascending.
+    pub stored: Vec<u32>,
 }
 
 impl Recovered {

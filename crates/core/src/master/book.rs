@@ -1,6 +1,7 @@
 //! The batches of one pass: which wait, which are out, which are done.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::id::{Attempt, TaskId};
@@ -13,6 +14,8 @@ pub(super) struct Book {
     waiting: VecDeque<TaskId>,
     out: BTreeMap<TaskId, Out>,
     attempts: BTreeMap<TaskId, Attempt>,
+    /// Batches whose steps are handed out in their stead.
+    parked: BTreeSet<TaskId>,
 }
 
 /// A batch that a worker has, or may have.
@@ -31,6 +34,34 @@ impl Book {
     /// Adds a batch that may be sent from now on.
     pub(super) fn add(&mut self, task: TaskId) {
         self.waiting.push_back(task);
+    }
+
+    /// Adds what goes before all that waits.
+    pub(super) fn add_first(&mut self, tasks: impl DoubleEndedIterator<Item = TaskId>) {
+        for task in tasks.rev() {
+            self.waiting.push_front(task);
+        }
+    }
+
+    /// Keeps a batch that waits for its steps: it is not done, and it is nobody's.
+    pub(super) fn park(&mut self, task: TaskId) {
+        self.out.remove(&task);
+        self.waiting.retain(|waiting| *waiting != task);
+        self.parked.insert(task);
+    }
+
+    /// Takes tasks out, whatever they are.
+    pub(super) fn forget(&mut self, tasks: &RangeInclusive<TaskId>) {
+        self.waiting.retain(|task| !tasks.contains(task));
+        self.out.retain(|task, _| !tasks.contains(task));
+        self.attempts.retain(|task, _| !tasks.contains(task));
+    }
+
+    /// Makes a parked batch one that may be sent again.
+    pub(super) fn unpark(&mut self, task: TaskId) {
+        if self.parked.remove(&task) {
+            self.waiting.push_front(task);
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -52,7 +83,7 @@ impl Book {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.out.is_empty()
+        self.waiting.is_empty() && self.out.is_empty() && self.parked.is_empty()
     }
 
     /// Takes the next batch to send, unless `window` batches are out already.
@@ -103,6 +134,7 @@ impl Book {
     /// Forgets a batch whose result is durable.
     pub(super) fn close(&mut self, task: TaskId) {
         self.out.remove(&task);
+        self.parked.remove(&task);
         self.attempts.remove(&task);
     }
 
@@ -122,6 +154,7 @@ impl Book {
     /// Forgets every batch that is not out.
     pub(super) fn withdraw(&mut self) {
         self.waiting.clear();
+        self.parked.clear();
     }
 
     /// Forgets batches that are out and have no result yet, but for those that `is_held` names.

@@ -1,7 +1,10 @@
 //! What the master's machine hears and what it says.
 
+use std::ops::RangeInclusive;
+
 use crate::id::{Attempt, TaskId, WorkerId};
 use crate::ledger::{Finding, Planned, Record};
+use crate::plan::UploadPlan;
 use crate::task::{Failure, Pass};
 use crate::toc::WalkTotals;
 use crate::wire::{ResultBody, RunDocument, WorkerReport};
@@ -76,6 +79,19 @@ pub enum Effect {
         task: TaskId,
         /// Which handing out of it.
         attempt: Attempt,
+    },
+    /// Put a step of an upload on the queue, with the entries of its batch.
+    SendStep {
+        /// Which step.
+        task: TaskId,
+        /// Which handing out of it.
+        attempt: Attempt,
+        /// The batch of the file.
+        batch: TaskId,
+        /// The upload.
+        plan: UploadPlan,
+        /// The parts to send; `None` completes the upload with the parts that the ledger has.
+        range: Option<RangeInclusive<u32>>,
     },
     /// Acknowledge a worker's message.
     Acknowledge {

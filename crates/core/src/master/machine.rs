@@ -7,61 +7,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::book::Book;
-use super::{Effect, Ending, Event, Fleet, Phase, Wait};
+use super::upload::Uploads;
+use super::{Effect, Ending, Event, Fleet, MasterSettings, Phase, Wait};
 use crate::id::{Epoch, RunId, TaskId, WorkerId};
-use crate::ledger::{Reconciliation, Record, Recovered, ValidateTally, WorkerTally, WriteTally};
+use crate::ledger::{Record, Recovered, ValidateTally, WorkerTally, WriteTally};
 use crate::planted::{self, Bug};
 use crate::settings::RunSettings;
 use crate::task::{Class, Failure, Pass};
-use crate::toc::{RootPrint, WalkTotals};
+use crate::toc::WalkTotals;
 use crate::unit::Timestamp;
-use crate::wire::{Limits, WorkerState};
-
-/// How a master leads.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MasterSettings {
-    /// Workers that the start waits for. Default 1.
-    pub workers_expected: usize,
-    /// Workers with which the run starts all the same when the wait is over. Default 1.
-    pub workers_min: usize,
-    /// How long the start waits for workers. Default 10 minutes.
-    pub worker_wait: Duration,
-    /// How often the run document is said again. Default 5 s.
-    pub publish_every: Duration,
-    /// How often workers report. Default 5 s; a worker that is silent for four times that long is counted as gone.
-    pub summary_every: Duration,
-    /// How long a batch may go unmentioned before it is sent again, once a worker has nothing else to do. Default three
-    /// leases.
-    pub sweep_after: Duration,
-    /// Batches that may be out at once. Default 8 for each expected worker.
-    pub window: usize,
-    /// How long an interrupted run waits for the batches that workers hold. Default 60 s.
-    pub drain_max: Duration,
-    /// How long the end waits for the workers' last words. Default 10 s.
-    pub farewell_max: Duration,
-    /// How the root of the source looks, where workers open it by themselves.
-    pub root: Option<RootPrint>,
-    /// What all workers together may do, where each has a pace of its own; `None` where they share one.
-    pub shared: Option<Limits>,
-}
-
-impl Default for MasterSettings {
-    fn default() -> Self {
-        Self {
-            workers_expected: 1,
-            workers_min: 1,
-            worker_wait: Duration::from_mins(10),
-            publish_every: Duration::from_secs(5),
-            summary_every: Duration::from_secs(5),
-            sweep_after: Duration::from_mins(3),
-            window: 8,
-            drain_max: Duration::from_mins(1),
-            farewell_max: Duration::from_secs(10),
-            root: None,
-            shared: None,
-        }
-    }
-}
+use crate::wire::WorkerState;
 
 /// Batches that may be out for each worker: what one holds at most.
 const WINDOW_EACH: usize = 8;
@@ -90,6 +45,7 @@ pub struct Master {
     pub(super) planned_entries: u64,
     is_crawling: bool,
     pub(super) book: Book,
+    pub(super) uploads: Uploads,
     /// Batches of which nothing was written, so that there is nothing to validate.
     pub(super) barren: BTreeSet<TaskId>,
     unvalidated: Vec<TaskId>,
@@ -118,29 +74,16 @@ pub(super) enum OnceDurable {
     Settled { task: TaskId, receipt: u64 },
     /// The message may go.
     Acknowledge(u64),
+    /// The steps of an upload may be sent.
+    Planned { task: TaskId, receipt: u64 },
+    /// The parts of a range count.
+    Stored { step: TaskId, receipt: u64 },
+    /// The result of an upload counts as that of its batch.
+    Concluded { batch: TaskId, receipt: u64 },
+    /// The file whose upload broke may be sent anew.
+    BegunAnew { batch: TaskId, receipt: u64 },
     /// Nothing.
     Nothing,
-}
-
-/// How a run stands, for whoever looks.
-#[derive(Debug, Clone, Copy)]
-pub struct Standing<'a> {
-    /// The phase.
-    pub phase: Phase,
-    /// The walk's sums, once it is closed.
-    pub toc: Option<&'a WalkTotals>,
-    /// Entries planned so far.
-    pub planned_entries: u64,
-    /// Sums of the pass WRITE.
-    pub write: &'a WriteTally,
-    /// Sums of the pass VALIDATE.
-    pub validate: &'a ValidateTally,
-    /// The workers.
-    pub fleet: &'a Fleet,
-    /// Batches that are out.
-    pub out: usize,
-    /// Whether the run is about to stop before its end.
-    pub is_stopping: bool,
 }
 
 impl Master {
@@ -153,7 +96,9 @@ impl Master {
     ) -> Self {
         let planned = recovered.planned;
         let is_written = recovered.toc.is_some() && recovered.phase > Some(Phase::Write);
-        Self {
+        let uploads = Uploads::new(run_settings.batch.content_max, recovered.steps);
+        let mut master = Self {
+            uploads,
             run,
             run_settings,
             settings,
@@ -183,7 +128,9 @@ impl Master {
             pending: VecDeque::new(),
             effects: VecDeque::new(),
             is_over: false,
-        }
+        };
+        master.take_up_uploads(recovered.tables);
+        master
     }
 
     /// Takes what happened.
@@ -256,25 +203,6 @@ impl Master {
             }
         }
         waits.into_iter().min()
-    }
-
-    /// Which master of the run this is.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// Shows how the run stands.
-    pub fn standing(&self) -> Standing<'_> {
-        Standing {
-            phase: self.phase,
-            toc: self.toc.as_ref().map(|(totals, _)| totals),
-            planned_entries: self.planned_entries,
-            write: &self.write,
-            validate: &self.validate,
-            fleet: &self.fleet,
-            out: self.book.out(),
-            is_stopping: self.stop.is_some(),
-        }
     }
 
     /// Batches that workers could take at once and that do not exist yet: so many may be small.
@@ -518,7 +446,8 @@ impl Master {
         let alive = self.fleet.alive(now, self.silence_max());
         let window = self.settings.window.max(WINDOW_EACH * alive);
         while let Some((task, attempt)) = self.book.hand_out(now, window) {
-            self.effects.push_back(Effect::Send { pass, task, attempt });
+            let send = Effect::Send { pass, task, attempt };
+            self.effects.push_back(self.step(task, attempt).unwrap_or(send));
         }
     }
 
@@ -585,22 +514,5 @@ impl Master {
 
     pub(super) fn silence_max(&self) -> Duration {
         self.settings.summary_every * 4 + Duration::from_secs(2)
-    }
-
-    /// Whether a result of the batch would count. The ledger need not have a batch that nobody waits for.
-    pub fn awaits(&self, task: TaskId) -> bool {
-        self.book.awaits(task)
-    }
-
-    /// Compares the sums of the run.
-    pub fn reconciliation(&self) -> Reconciliation {
-        let is_validated = self.run_settings.validate.is_some() && self.stop.is_none();
-        let toc = self.toc.as_ref().map(|(totals, _)| totals);
-        Reconciliation::of(toc, self.planned_entries, &self.write, &self.validate, is_validated)
-    }
-
-    /// What each worker did, by results that count.
-    pub fn worker_tallies(&self) -> &BTreeMap<WorkerId, WorkerTally> {
-        &self.workers
     }
 }

@@ -1,12 +1,24 @@
 //! What a worker's result changes.
 
+use bytes::Bytes;
+
 use super::machine::{Master, OnceDurable};
 use super::{Effect, Ending, Phase};
 use crate::id::{Attempt, TaskId, WorkerId};
-use crate::ledger::{Finding, Record};
+use crate::ledger::{Finding, Record, WriteTally};
 use crate::planted::{self, Bug};
 use crate::unit::Timestamp;
 use crate::wire::ResultBody;
+
+/// What a worker made of a batch in the pass WRITE.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) attempt: Attempt,
+    pub(super) worker: WorkerId,
+    pub(super) tally: WriteTally,
+    pub(super) outcomes: Bytes,
+    pub(super) findings: Vec<Finding>,
+}
 
 impl Master {
     /// Takes a result: appends it if it is the first of its batch in this pass, else passes it over.
@@ -21,28 +33,19 @@ impl Master {
     ) {
         match body {
             ResultBody::Written { tally, outcomes, .. } => {
+                let done = Done { attempt, worker, tally, outcomes, findings };
+                if task.is_step() {
+                    self.take_step(now, task, done, receipt);
+                    return;
+                }
                 if self.phase != Phase::Write || !self.book.settle(task) {
                     self.pass_over(Phase::Write, task, receipt);
                     return;
                 }
-                self.write.add(&tally);
-                if planted::is(Bug::CountsFailedAsWritten) {
-                    self.write.written += tally.failed;
-                }
-                let share = self.workers.entry(worker.clone()).or_default();
-                share.written += tally.written;
-                share.failed += tally.failed;
-                if tally.written == 0 {
-                    self.barren.insert(task);
-                } else {
-                    self.note_written(task);
-                }
                 if planted::is(Bug::AcknowledgesEarly) {
                     self.effects.push_back(Effect::Acknowledge { receipt });
                 }
-                let record = Record::WriteDone { task, attempt, worker, tally, outcomes, findings };
-                self.append(record, OnceDurable::Settled { task, receipt });
-                self.check_limit(now);
+                self.count_written(now, task, done, OnceDurable::Settled { task, receipt });
             }
             ResultBody::Validated { tally, .. } => {
                 if self.phase != Phase::Validate || !self.book.settle(task) {
@@ -63,6 +66,10 @@ impl Master {
             ResultBody::UploadEnded(mark) => {
                 self.append(Record::UploadEnded(mark), OnceDurable::Acknowledge(receipt));
             }
+            ResultBody::UploadPlanned(plan) => self.take_plan(task, plan, receipt),
+            ResultBody::PartsStored { mark, parts } => {
+                self.take_parts(task, worker, (mark, parts), receipt);
+            }
             ResultBody::Unable { failure, .. } => {
                 self.effects.push_back(Effect::Acknowledge { receipt });
                 self.fleet.note_trouble(&worker, &failure.message);
@@ -79,12 +86,37 @@ impl Master {
         }
     }
 
+    /// Counts what became of a batch in the pass WRITE, and appends it.
+    pub(super) fn count_written(
+        &mut self,
+        now: Timestamp,
+        task: TaskId,
+        done: Done,
+        then: OnceDurable,
+    ) {
+        let Done { attempt, worker, tally, outcomes, findings } = done;
+        self.write.add(&tally);
+        if planted::is(Bug::CountsFailedAsWritten) {
+            self.write.written += tally.failed;
+        }
+        let share = self.workers.entry(worker.clone()).or_default();
+        share.written += tally.written;
+        share.failed += tally.failed;
+        if tally.written == 0 {
+            self.barren.insert(task);
+        } else {
+            self.note_written(task);
+        }
+        self.append(Record::WriteDone { task, attempt, worker, tally, outcomes, findings }, then);
+        self.check_limit(now);
+    }
+
     /// Lets the message of a result go that counts for nothing: its batch has a result, or is void.
     ///
     /// One that may still count is left to come again: the record of the batch's result is not durable, and this may be
     /// the same message once more; or this master has not come to its pass yet; or the run stops, and whoever resumes it
     /// has a use for finished work.
-    fn pass_over(&mut self, pass: Phase, task: TaskId, receipt: u64) {
+    pub(super) fn pass_over(&mut self, pass: Phase, task: TaskId, receipt: u64) {
         if self.phase >= pass && !self.book.is_out(task) && self.stop.is_none() {
             self.effects.push_back(Effect::Acknowledge { receipt });
         }
@@ -108,6 +140,22 @@ impl Master {
                 self.effects.push_back(Effect::Acknowledge { receipt });
             }
             OnceDurable::Acknowledge(receipt) => {
+                self.effects.push_back(Effect::Acknowledge { receipt });
+            }
+            OnceDurable::Planned { task, receipt } => {
+                self.follow_plan(task);
+                self.effects.push_back(Effect::Acknowledge { receipt });
+            }
+            OnceDurable::Stored { step, receipt } => {
+                self.follow_parts(step);
+                self.effects.push_back(Effect::Acknowledge { receipt });
+            }
+            OnceDurable::Concluded { batch, receipt } => {
+                self.follow_conclusion(batch);
+                self.effects.push_back(Effect::Acknowledge { receipt });
+            }
+            OnceDurable::BegunAnew { batch, receipt } => {
+                self.book.unpark(batch);
                 self.effects.push_back(Effect::Acknowledge { receipt });
             }
             OnceDurable::Nothing => {}

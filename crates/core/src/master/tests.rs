@@ -135,6 +135,7 @@ fn acknowledged(effects: &[Effect]) -> Vec<u64> {
         | Effect::StopCrawl
         | Effect::Append { .. }
         | Effect::Send { .. }
+        | Effect::SendStep { .. }
         | Effect::PurgeTasks
         | Effect::End(_) => None,
     };

@@ -25,4 +25,4 @@ pub use control::{
 pub use outcomes::{OutcomesError, WriteResults, decode_outcomes, encode_outcomes};
 pub use result::{ResultBody, ResultMessage, WireFinding};
 pub use seal::{JOIN_KEY_BYTES_MIN, SEAL_BYTES, SealError, SealKey};
-pub use task::TaskMessage;
+pub use task::{TaskMessage, UploadStep, UploadWork};

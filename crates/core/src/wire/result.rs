@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Message;
 use crate::id::{Attempt, RunId, TaskId, WorkerId};
-use crate::ledger::{UploadMark, ValidateTally, Verdict, WriteTally};
+use crate::ledger::{ValidateTally, Verdict, WriteTally};
+use crate::plan::{PartMark, UploadMark, UploadPlan};
 use crate::task::{Failure, Pass};
 
 /// What a worker has to say about one batch.
@@ -26,7 +27,8 @@ pub struct ResultMessage {
 /// What there is to say about a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResultBody {
-    /// Every entry of the batch was written, skipped or failed.
+    /// Every entry of the batch was written, skipped or failed. Of a step of an upload: it was completed, or came to
+    /// nothing and was aborted.
     Written {
         /// The sums.
         tally: WriteTally,
@@ -42,7 +44,7 @@ pub enum ResultBody {
         /// The entries that were not validated.
         findings: Vec<WireFinding>,
     },
-    /// An upload in parts was begun.
+    /// An upload in parts was begun, which its worker fills alone.
     UploadBegun(UploadMark),
     /// An upload in parts was completed or aborted.
     UploadEnded(UploadMark),
@@ -52,6 +54,15 @@ pub enum ResultBody {
         pass: Pass,
         /// Why.
         failure: Failure,
+    },
+    /// The large file that is this batch is being uploaded: its parts may be handed out.
+    UploadPlanned(UploadPlan),
+    /// Every part of a range is in the store.
+    PartsStored {
+        /// The upload.
+        mark: UploadMark,
+        /// The parts, ascending without gaps.
+        parts: Vec<PartMark>,
     },
 }
 

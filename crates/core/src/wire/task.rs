@@ -4,7 +4,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Message;
+use crate::checksum::{Crc64Nvme, ETag};
 use crate::id::{Attempt, Epoch, RunId, TaskId};
+use crate::plan::UploadPlan;
 use crate::task::Pass;
 use crate::toc::PackedEntries;
 
@@ -17,7 +19,7 @@ pub struct TaskMessage {
     pub epoch: Epoch,
     /// What is to be done.
     pub pass: Pass,
-    /// The batch's number.
+    /// The batch's number, or the step's.
     pub task: TaskId,
     /// Which handing out of it.
     pub attempt: Attempt,
@@ -25,6 +27,38 @@ pub struct TaskMessage {
     pub entries: PackedEntries,
     /// In the pass VALIDATE, what became of the entries in the pass WRITE; see [`super::decode_outcomes`].
     pub outcomes: Option<Bytes>,
+    /// Of a step: what is to be done of the upload of the one entry.
+    pub step: Option<UploadStep>,
+}
+
+/// One step of the upload of a large file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadStep {
+    /// The upload.
+    pub plan: UploadPlan,
+    /// What is to be done.
+    pub work: UploadWork,
+}
+
+/// What one step of an upload does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UploadWork {
+    /// Sends the parts of these numbers.
+    Send {
+        /// The first, from 1.
+        first: u32,
+        /// The last.
+        last: u32,
+    },
+    /// Makes the object of its parts.
+    Complete {
+        /// Tag and checksum of each part, from the first to the last.
+        parts: Vec<(ETag, Crc64Nvme)>,
+        /// Checksum of the whole object.
+        crc64nvme: Crc64Nvme,
+        /// Requests that were repeated for the parts.
+        retries: u32,
+    },
 }
 
 impl Message for TaskMessage {

@@ -2,11 +2,12 @@
 
 use s3bl_core::checksum::ETag;
 use s3bl_core::id::{Attempt, TaskId};
+use s3bl_core::plan::PartMark;
 use s3bl_core::task::{Class, Evidence, Failure, Pass, ValidateOutcome, WriteOutcome, Written};
 use s3bl_core::toc::{EntryKind, TocEntry};
 use s3bl_core::unit::ByteCount;
 use s3bl_core::validate::{HeadFacts, judge_head, judge_listed};
-use s3bl_core::wire::{ResultBody, TaskMessage, decode_outcomes, encode};
+use s3bl_core::wire::{ResultBody, TaskMessage, UploadStep, decode_outcomes, encode};
 use s3bl_core::worker::Event;
 
 use super::chance::{DAY, MINUTE, SECOND};
@@ -17,7 +18,7 @@ use super::store;
 use super::world::{Happening, World};
 
 /// How often a request is tried.
-const TRIES_MAX: u32 = 5;
+pub(crate) const TRIES_MAX: u32 = 5;
 
 /// A batch in work.
 #[derive(Debug)]
@@ -31,8 +32,14 @@ pub(crate) struct Job {
     write: Vec<WriteOutcome>,
     validate: Vec<ValidateOutcome>,
     /// What was read of the present entry, and not put yet.
-    in_hand: Option<Version>,
-    tries: u32,
+    pub(crate) in_hand: Option<Version>,
+    pub(crate) tries: u32,
+    /// What is to be done of the upload of the one entry, if this is a step of one.
+    pub(crate) step: Option<UploadStep>,
+    /// Parts of a step that are sent.
+    pub(crate) sent: Vec<PartMark>,
+    /// What there is to say instead of outcomes.
+    answer: Option<ResultBody>,
 }
 
 impl Job {
@@ -48,6 +55,9 @@ impl Job {
             validate: Vec::new(),
             in_hand: None,
             tries: 0,
+            step: message.step.clone(),
+            sent: Vec::new(),
+            answer: None,
         }
     }
 
@@ -57,20 +67,25 @@ impl Job {
     }
 
     pub(crate) fn result(&self) -> ResultBody {
+        if let Some(answer) = &self.answer {
+            return answer.clone();
+        }
         match self.pass {
             Pass::Write => message::write_result(&self.entries, &self.write),
             Pass::Validate => message::validate_result(&self.validate),
         }
     }
 
-    fn entry(&self) -> &TocEntry {
+    pub(crate) fn entry(&self) -> &TocEntry {
         &self.entries[self.write.len() + self.validate.len()]
     }
 }
 
 /// What a step of a job came to.
-enum Step {
+pub(crate) enum Step {
     Written(WriteOutcome),
+    /// There is something else to say of the batch.
+    Answered(ResultBody),
     Checked(ValidateOutcome),
     /// There is more to do about this entry, after so long.
     Again(u64),
@@ -85,7 +100,10 @@ impl World {
             return;
         };
         let step = match job.pass {
-            Pass::Write => self.write(slot, &mut job),
+            Pass::Write => match job.step.clone() {
+                Some(step) => self.go_on_with_upload(slot, &mut job, &step),
+                None => self.write(slot, &mut job),
+            },
             Pass::Validate => self.validate(slot, &mut job),
         };
         let (task, attempt, pass) = (job.task, job.attempt, job.pass);
@@ -99,6 +117,10 @@ impl World {
                 job.validate.push(outcome);
                 1 + self.slots[slot].pace / 4
             }
+            Step::Answered(answer) => {
+                job.answer = Some(answer);
+                1
+            }
             Step::Again(span) => span,
             Step::Denied => {
                 self.process(slot).jobs.insert(number, job);
@@ -106,7 +128,7 @@ impl World {
                 return;
             }
         };
-        let is_finished = job.backlog() == 0;
+        let is_finished = job.backlog() == 0 || job.answer.is_some();
         self.process(slot).jobs.insert(number, job);
         if is_finished {
             self.finish(slot, number);
@@ -150,6 +172,12 @@ impl World {
         if self.strikes(Fault::StoreThrottled) {
             job.tries += 1;
             return Step::Again(SECOND << job.tries);
+        }
+        if job.entries.len() == 1
+            && entry.size >= message::LARGE
+            && version.content.len() as u64 >= message::LARGE.0
+        {
+            return self.begin_upload(&entry, &version);
         }
         if self.strikes(Fault::PutLate) {
             job.tries += 1;

@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use s3bl_core::id::{Attempt, TaskId, WorkerId};
 use s3bl_core::ledger::{
-    Finding, Planned, Record, Recovered, UploadMark, ValidateTally, WorkerTally, WriteTally,
+    Finding, PartTable, Planned, Record, Recovered, ValidateTally, WorkerTally, WriteTally,
 };
 use s3bl_core::master::Phase;
+use s3bl_core::plan::{PartMark, UploadMark};
 use s3bl_core::toc::WalkTotals;
+
+use super::message;
 
 /// A result of the pass WRITE.
 #[derive(Debug)]
@@ -42,7 +45,12 @@ pub(crate) struct Durable {
     pub(crate) validated: BTreeMap<TaskId, ValidateRow>,
     pub(crate) walk_findings: Vec<Finding>,
     void_tasks_max: u64,
-    uploads: BTreeMap<(String, String), bool>,
+    /// Uploads, and whether they are ended.
+    pub(crate) uploads: BTreeMap<UploadMark, bool>,
+    /// Those of large files that can be gone on with.
+    pub(crate) tables: BTreeMap<TaskId, PartTable>,
+    parts: BTreeMap<UploadMark, BTreeMap<u32, PartMark>>,
+    steps: u64,
 }
 
 /// The ledger of the run, and what waits for its disk.
@@ -117,10 +125,27 @@ impl Durable {
                 }
             }
             Record::UploadBegun(mark) => {
-                self.uploads.entry((mark.key, mark.upload)).or_insert(false);
+                self.uploads.entry(mark).or_insert(false);
             }
             Record::UploadEnded(mark) => {
-                self.uploads.insert((mark.key, mark.upload), true);
+                self.tables.retain(|_, table| table.plan.mark != mark);
+                self.uploads.insert(mark, true);
+            }
+            Record::UploadPlanned { task, plan, first_step, steps } => {
+                self.steps = self.steps.max(first_step.0 - TaskId::FIRST_STEP.0 + steps);
+                let is_ended = *self.uploads.entry(plan.mark.clone()).or_insert(false);
+                if !is_ended && self.tasks.contains_key(&task) {
+                    let table = PartTable { task, plan, first_step, stored: Vec::new() };
+                    self.tables.insert(task, table);
+                }
+            }
+            Record::PartsStored { mark, parts, .. } => {
+                let known = self.parts.entry(mark).or_default();
+                known.extend(parts.into_iter().map(|part| (part.number, part)));
+            }
+            Record::UploadBroken(mark) => {
+                self.tables.retain(|_, table| table.plan.mark != mark);
+                self.parts.remove(&mark);
             }
         }
     }
@@ -129,7 +154,8 @@ impl Durable {
         assert!(self.toc.is_none(), "a crawl was to start over although the TOC is closed");
         let last = self.tasks.last_key_value().map_or(0, |(task, _)| task.0);
         self.void_tasks_max = self.void_tasks_max.max(last);
-        let kept: BTreeSet<TaskId> = self.written.keys().copied().collect();
+        let kept: BTreeSet<TaskId> =
+            self.written.keys().chain(self.tables.keys()).copied().collect();
         self.tasks.retain(|task, _| kept.contains(task));
         self.walk_findings.clear();
     }
@@ -156,6 +182,8 @@ impl Durable {
                 .collect(),
             walk_findings: self.walk_findings.len() as u64,
             uploads: self.open_uploads(),
+            tables: self.open_tables().collect(),
+            steps: self.steps,
             ..Recovered::default()
         };
         for finding in &self.walk_findings {
@@ -178,17 +206,45 @@ impl Durable {
         recovered
     }
 
-    fn open_uploads(&self) -> Vec<UploadMark> {
-        let is_open = |(_, is_ended): &(&(String, String), &bool)| !**is_ended;
-        let mark = |((key, upload), _): (&(String, String), &bool)| UploadMark {
-            key: key.clone(),
-            upload: upload.clone(),
-        };
-        self.uploads.iter().filter(is_open).map(mark).collect()
+    pub(crate) fn open_uploads(&self) -> Vec<UploadMark> {
+        let open = self.uploads.iter().filter(|(_, is_ended)| !**is_ended);
+        open.map(|(mark, _)| mark.clone()).collect()
     }
 
-    /// Whether a result of the batch has come to rest, or none is wanted.
+    fn open_tables(&self) -> impl Iterator<Item = PartTable> {
+        let open = self.tables.values().filter(|table| !self.written.contains_key(&table.task));
+        open.map(|table| {
+            let stored = self.parts(&table.plan.mark).iter().map(|part| part.number).collect();
+            PartTable { stored, ..table.clone() }
+        })
+    }
+
+    /// The parts that the store has of an upload.
+    pub(crate) fn parts(&self, mark: &UploadMark) -> Vec<PartMark> {
+        self.parts.get(mark).into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// Whether nobody waits for a step: its upload is over, or the parts of its range are there.
+    fn is_step_done(&self, step: TaskId) -> bool {
+        let mut tables = self.open_tables();
+        let index = |table: &PartTable| step.0.checked_sub(table.first_step.0);
+        let range_of = |table: &PartTable| {
+            let ranges = table.plan.ranges(message::LARGE);
+            let index = index(table).filter(|index| *index <= ranges.len() as u64)?;
+            Some((table.stored.clone(), ranges.skip(index as usize).next()))
+        };
+        match tables.find_map(|table| range_of(&table)) {
+            Some((stored, Some(mut range))) => range.all(|part| stored.contains(&part)),
+            Some((_, None)) => false,
+            None => true,
+        }
+    }
+
+    /// Whether a result of the batch or step has come to rest, or none is wanted.
     pub(crate) fn is_done(&self, pass: s3bl_core::task::Pass, task: TaskId) -> bool {
+        if task.is_step() {
+            return self.is_step_done(task);
+        }
         let has_result = match pass {
             s3bl_core::task::Pass::Write => self.written.contains_key(&task),
             s3bl_core::task::Pass::Validate => self.validated.contains_key(&task),

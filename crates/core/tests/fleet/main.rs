@@ -17,6 +17,7 @@ mod chance;
 mod disaster;
 mod fault;
 mod history;
+mod large;
 mod lane;
 mod ledger;
 mod master;

@@ -1,13 +1,18 @@
 //! The master's process: its machine, and a driver that does what the real one does with the machine's effects.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use s3bl_core::id::TaskId;
+use s3bl_core::id::{Attempt, TaskId};
 use s3bl_core::ledger::{Finding, Planned, Record};
 use s3bl_core::master::{Effect, Ending, Event, Master};
+use s3bl_core::plan::UploadPlan;
 use s3bl_core::task::{Class, Failure, Pass};
-use s3bl_core::wire::{ResultBody, ResultMessage, WireFinding, WorkerReport, decode, encode};
+use s3bl_core::wire::{
+    ResultBody, ResultMessage, TaskMessage, UploadStep, UploadWork, WireFinding, WorkerReport, decode,
+    encode,
+};
 
 use super::chance::{MINUTE, Moment, SECOND};
 use super::fault::Fault;
@@ -57,6 +62,8 @@ impl World {
         if has_walk_to_end {
             durable.apply(Record::CrawlRestarted);
         }
+        self.abort_uploads(false);
+        let durable = &self.ledger.durable;
         let kept = has_walk_to_end.then(|| {
             durable.tasks.iter().map(|(task, planned)| (*task, planned.clone())).collect()
         });
@@ -223,6 +230,9 @@ impl World {
                 }
             }
             Effect::Send { pass, task, attempt } => self.send_task((pass, task, attempt), life),
+            Effect::SendStep { task, attempt, batch, plan, range } => {
+                self.send_step((task, attempt), batch, (plan, range), life);
+            }
             Effect::Acknowledge { receipt } => {
                 let (receipt, result) =
                     self.master_mut().receipts.remove(&receipt).expect("a receipt of this life");
@@ -248,8 +258,22 @@ impl World {
         let master = self.master.take().expect("the master lives");
         self.is_complete = ending == Ending::Complete;
         self.model.master_ends(&master.machine, &self.ledger.durable, self.is_complete);
+        self.abort_uploads(true);
         self.endings.push(ending);
         self.master_back = self.now + self.chance.between(SECOND, 10 * MINUTE);
+    }
+
+    /// Aborts uploads as whoever leads a run does: before it those that nobody can go on with, after it all.
+    fn abort_uploads(&mut self, is_all: bool) {
+        let recovered = self.ledger.durable.recovered();
+        let mut uploads = recovered.uploads;
+        if !is_all {
+            uploads.retain(|mark| recovered.tables.iter().all(|table| table.plan.mark != *mark));
+        }
+        for mark in uploads {
+            self.store.uploads.remove(&mark);
+            self.ledger.durable.apply(Record::UploadEnded(mark));
+        }
     }
 
     fn begin_sync(&mut self, life: u64) {
@@ -319,6 +343,39 @@ impl World {
         }
     }
 
+    fn send_step(
+        &mut self,
+        (task, attempt): (TaskId, Attempt),
+        batch: TaskId,
+        (plan, range): (UploadPlan, Option<RangeInclusive<u32>>),
+        life: u64,
+    ) {
+        self.history.note(self.now, "send step", &[batch.0, task.0, u64::from(attempt.0)]);
+        self.model.sent(Pass::Write, task);
+        let durable = &self.ledger.durable;
+        let work = match range {
+            Some(range) => UploadWork::Send { first: *range.start(), last: *range.end() },
+            None => {
+                let parts = durable.parts(&plan.mark);
+                let whole = parts.iter().map(|part| (part.crc64nvme, part.size.0));
+                let whole = whole.reduce(|(whole, size), (next, bytes)| {
+                    (whole.joined(next, bytes), size + bytes)
+                });
+                let parts = parts.iter().map(|part| (part.etag.clone(), part.crc64nvme)).collect();
+                let crc64nvme = whole.expect("an upload has parts").0;
+                UploadWork::Complete { parts, crc64nvme, retries: 0 }
+            }
+        };
+        let planned = &durable.tasks[&batch];
+        let epoch = self.master.as_ref().expect("the master lives").machine.epoch();
+        let head = (Pass::Write, task, attempt, epoch);
+        let message = message::task(head, planned.entries.clone(), None);
+        let message = TaskMessage { step: Some(UploadStep { plan, work }), ..message };
+        if !self.send(Who::Master, Which::Tasks, &encode(&message)) {
+            self.plan_in(SECOND, Happening::ToMaster(life, MasterInput::NotSent(task)));
+        }
+    }
+
     fn take_result(&mut self, delivery: Delivery) {
         let Some(master) = self.master.as_mut() else {
             return;
@@ -326,11 +383,14 @@ impl World {
         let message: ResultMessage = decode(&delivery.body).unwrap();
         let ResultMessage { task, attempt, worker, body, .. } = message;
         let (wire, pass): (&[WireFinding], _) = match &body {
-            ResultBody::Written { findings, .. } => (findings, Some(Pass::Write)),
+            // What a step came to may be begun anew.
+            ResultBody::Written { findings, .. } => (findings, (!task.is_step()).then_some(Pass::Write)),
             ResultBody::Validated { findings, .. } => (findings, Some(Pass::Validate)),
-            ResultBody::UploadBegun(_) | ResultBody::UploadEnded(_) | ResultBody::Unable { .. } => {
-                (&[], None)
-            }
+            ResultBody::PartsStored { .. }
+            | ResultBody::UploadPlanned(_)
+            | ResultBody::UploadBegun(_)
+            | ResultBody::UploadEnded(_)
+            | ResultBody::Unable { .. } => (&[], None),
         };
         master.last_receipt += 1;
         let receipt = master.last_receipt;
@@ -340,12 +400,11 @@ impl World {
             "result",
             &[task.0, u64::from(attempt.0), pass.map_or(9, |pass| pass as u64)],
         );
-        let is_awaited = self.master.as_ref().is_some_and(|master| master.machine.awaits(task));
-        let findings = if is_awaited {
-            name_findings(&self.ledger.durable.tasks[&task], wire)
-        } else {
-            Vec::new()
-        };
+        let machine = &self.master.as_ref().expect("the master lives").machine;
+        let batch = machine.batch_of(task).filter(|_| machine.awaits(task) && !wire.is_empty());
+        let findings = batch.map_or_else(Vec::new, |batch| {
+            name_findings(&self.ledger.durable.tasks[&batch], wire)
+        });
         let body = Box::new(body);
         self.feed_master(Event::Delivered { task, attempt, worker, body, receipt, findings });
     }

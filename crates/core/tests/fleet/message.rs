@@ -25,6 +25,11 @@ use super::chance::{Chance, Moment};
 use super::source::Version;
 use super::store;
 
+/// Size from which a file is a batch of its own, and its parts are anybody's.
+pub(crate) const LARGE: ByteCount = ByteCount(64);
+/// Size of a part.
+pub(crate) const PART: usize = 24;
+
 pub(crate) fn run_id() -> RunId {
     RunId::new("simulated").unwrap()
 }
@@ -49,6 +54,7 @@ pub(crate) fn run_settings(
         validate,
         batch: BatchSettings {
             entries_max,
+            content_max: LARGE,
             lease: Duration::from_millis(lease),
             ..BatchSettings::default()
         },
@@ -80,7 +86,7 @@ pub(crate) fn task(
     entries: PackedEntries,
     outcomes: Option<Bytes>,
 ) -> TaskMessage {
-    TaskMessage { run: run_id(), epoch, pass, task, attempt, entries, outcomes }
+    TaskMessage { run: run_id(), epoch, pass, task, attempt, entries, outcomes, step: None }
 }
 
 pub(crate) fn result(
@@ -112,6 +118,17 @@ pub(crate) fn report(
         // Whoever looks at the fleet is to see the newest word: the number tells which one it sees.
         progress: Progress { written: sequence, ..Progress::default() },
         trouble: None,
+    }
+}
+
+/// Of which pass a result is that ends what its worker held.
+pub(crate) fn pass_of(body: &ResultBody) -> Option<Pass> {
+    match body {
+        ResultBody::Written { .. }
+        | ResultBody::UploadPlanned(_)
+        | ResultBody::PartsStored { .. } => Some(Pass::Write),
+        ResultBody::Validated { .. } => Some(Pass::Validate),
+        ResultBody::UploadBegun(_) | ResultBody::UploadEnded(_) | ResultBody::Unable { .. } => None,
     }
 }
 

@@ -7,11 +7,12 @@ use s3bl_core::master::{Fleet, Master};
 use s3bl_core::path::RelPath;
 use s3bl_core::task::{Evidence, Pass, WriteOutcome};
 use s3bl_core::wire::{
-    ResultBody, ResultMessage, RunDocument, TaskMessage, WorkerReport, decode, decode_outcomes,
+    ResultMessage, RunDocument, TaskMessage, WorkerReport, decode, decode_outcomes,
 };
 
 use super::chance::Moment;
 use super::ledger::Durable;
+use super::message;
 use super::world::World;
 
 /// The check of one entry by one worker.
@@ -63,12 +64,8 @@ impl Model {
     }
 
     pub(crate) fn answered(&mut self, message: &ResultMessage) {
-        let pass = match &message.body {
-            ResultBody::Written { .. } => Pass::Write,
-            ResultBody::Validated { .. } => Pass::Validate,
-            ResultBody::UploadBegun(_) | ResultBody::UploadEnded(_) | ResultBody::Unable { .. } => {
-                return;
-            }
+        let Some(pass) = message::pass_of(&message.body) else {
+            return;
         };
         self.answered.insert((message.worker.clone(), pass, message.task));
     }
@@ -135,6 +132,7 @@ pub(crate) fn judge(world: &World) {
         }
     }
     judge_queues(world, durable);
+    judge_uploads(world, durable);
     if world.faults.is_calm() {
         judge_calm(world);
     }
@@ -200,14 +198,17 @@ fn judge_queues(world: &World, durable: &Durable) {
     }
     for body in world.results.queue.bodies() {
         let message: ResultMessage = decode(body).unwrap();
-        let pass = match message.body {
-            ResultBody::Written { .. } => Pass::Write,
-            ResultBody::Validated { .. } => Pass::Validate,
-            ResultBody::UploadBegun(_) | ResultBody::UploadEnded(_) | ResultBody::Unable { .. } => {
-                continue;
-            }
-        };
-        assert!(durable.is_done(pass, message.task), "a result is left that does not count");
+        if let Some(pass) = message::pass_of(&message.body) {
+            assert!(durable.is_done(pass, message.task), "a result is left that does not count");
+        }
+    }
+}
+
+/// Nothing that counts as completed or aborted is left in the store; where nothing goes wrong nothing at all.
+fn judge_uploads(world: &World, durable: &Durable) {
+    for mark in world.store.uploads.keys() {
+        assert_ne!(durable.uploads.get(mark), Some(&true), "an upload that counts as ended is left");
+        assert!(!world.faults.is_calm(), "an upload is left although nothing went wrong");
     }
 }
 

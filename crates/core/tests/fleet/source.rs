@@ -9,6 +9,7 @@ use s3bl_core::toc::{EntryKind, PackError, Packer, TocEntry, WalkTotals};
 use s3bl_core::unit::{ByteCount, FileTime};
 
 use super::chance::{Chance, Moment};
+use super::message;
 
 /// One version of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +38,18 @@ impl File {
     /// Writes it anew, often with the same size.
     pub(crate) fn change(&mut self, now: Moment, chance: &mut Chance) {
         let same = self.versions.last().map_or(1, |last| last.content.len());
-        let size = if chance.happens(600) { same.max(1) } else { chance.index(50) };
-        self.versions.push(version(size, now, chance));
+        let size = if chance.happens(600) { same.max(1) } else { size(chance) };
+        let mut version = version(size, now, chance);
+        // Two changes within a second have two times all the same.
+        version.mtime.nanoseconds = self.versions.len() as u32;
+        self.versions.push(version);
     }
+}
+
+/// Few files are large.
+fn size(chance: &mut Chance) -> usize {
+    let large = message::LARGE.0 as usize;
+    if chance.happens(80) { large + chance.index(4 * large) } else { chance.index(50) }
 }
 
 fn version(size: usize, now: Moment, chance: &mut Chance) -> Version {
@@ -58,7 +68,7 @@ impl SimSource {
     pub(crate) fn new(count: usize, chance: &mut Chance) -> Self {
         let file = |number: usize| {
             let kind = if chance.happens(30) { EntryKind::Special } else { EntryKind::File };
-            let size = if kind == EntryKind::File { chance.index(50) } else { 0 };
+            let size = if kind == EntryKind::File { size(chance) } else { 0 };
             let path = RelPath::new(format!("d{}/f{number}", number % 3)).unwrap();
             let versions = vec![version(size, 0, chance)];
             File { path, kind, versions, has_vanished: false, is_listable: true }
@@ -129,14 +139,21 @@ impl Crawl {
                 self.walk.unreadable += 1;
                 return Crawled::Finding(unlistable(&file.path));
             }
+            let size = file.present().map(|version| ByteCount(version.content.len() as u64));
+            let is_large = size.is_some_and(|size| size >= message::LARGE);
+            if is_large && !batch.is_empty() {
+                break;
+            }
             self.next += 1;
-            let Some(version) = file.present() else {
+            let (Some(version), Some(size)) = (file.present(), size) else {
                 continue;
             };
-            let size = ByteCount(version.content.len() as u64);
             self.walk.count_emitted(file.kind, size);
             let (path, kind, mtime) = (file.path.clone(), file.kind, version.mtime);
             batch.push(TocEntry { path, kind, size, mtime });
+            if is_large {
+                break;
+            }
         }
         match pack(&batch) {
             Some(planned) => self.sifted(planned),

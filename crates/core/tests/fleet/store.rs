@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use s3bl_core::checksum::{Crc64Nvme, ETag, Md5Digest};
 use s3bl_core::path::RelPath;
+use s3bl_core::plan::UploadMark;
 
 use super::chance::Moment;
 
@@ -13,6 +14,9 @@ use super::chance::Moment;
 pub(crate) struct SimStore {
     objects: BTreeMap<RelPath, Bytes>,
     ever: BTreeMap<RelPath, Vec<Bytes>>,
+    /// Uploads that were begun and are neither completed nor aborted, with their parts.
+    pub(crate) uploads: BTreeMap<UploadMark, BTreeMap<u32, Bytes>>,
+    uploads_begun: u64,
     /// Keys that somebody else overwrote or deleted.
     pub(crate) meddled: Vec<RelPath>,
     /// Until when it denies everything.
@@ -23,6 +27,50 @@ impl SimStore {
     pub(crate) fn put(&mut self, path: &RelPath, content: Bytes) {
         self.ever.entry(path.clone()).or_default().push(content.clone());
         self.objects.insert(path.clone(), content);
+    }
+
+    pub(crate) fn begin(&mut self, path: &RelPath) -> UploadMark {
+        self.uploads_begun += 1;
+        let mark = UploadMark { key: path.to_string(), upload: self.uploads_begun.to_string() };
+        self.uploads.insert(mark.clone(), BTreeMap::new());
+        mark
+    }
+
+    /// False if there is no such upload.
+    pub(crate) fn put_part(&mut self, mark: &UploadMark, number: u32, content: Bytes) -> bool {
+        let Some(parts) = self.uploads.get_mut(mark) else {
+            return false;
+        };
+        parts.insert(number, content);
+        true
+    }
+
+    /// Makes the object of its parts. False if there is no such upload, or if it has other parts.
+    pub(crate) fn complete(
+        &mut self,
+        path: &RelPath,
+        mark: &UploadMark,
+        named: &[(ETag, Crc64Nvme)],
+        whole: Crc64Nvme,
+    ) -> bool {
+        let Some(parts) = self.uploads.get(mark) else {
+            return false;
+        };
+        let tags = (1..).zip(named).map(|(number, (etag, _))| (number, etag.clone()));
+        let mut content = Vec::new();
+        for (number, tag) in tags {
+            let Some(part) = parts.get(&number).filter(|part| etag(part) == tag) else {
+                return false;
+            };
+            content.extend_from_slice(part);
+        }
+        let content = Bytes::from(content);
+        if checksum(&content) != whole {
+            return false;
+        }
+        self.uploads.remove(mark);
+        self.put(path, content);
+        true
     }
 
     pub(crate) fn get(&self, path: &RelPath) -> Option<&Bytes> {

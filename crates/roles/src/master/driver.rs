@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{
-    Finding, FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally,
+    FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally,
 };
 use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings};
-use s3bl_core::task::{Class, Failure, Pass};
-use s3bl_core::wire::{ResultBody, ResultMessage, TaskMessage, WireFinding, encode};
+use s3bl_core::task::{Class, Failure};
+use s3bl_core::wire::{ResultBody, ResultMessage, WireFinding, encode};
 use s3bl_port::control::MasterControl;
 use s3bl_port::ledger::{Ledger, LedgerError, PlannedSet};
 use s3bl_port::queue::{Queue, Receipt};
@@ -22,10 +21,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 use super::crawl::{self, CrawlMessage, CrawlSwitches};
-use super::keeper::{Gone, Keeper, Rested};
+use super::keeper::{Gone, Keeper};
 use super::pump::{self, Incoming};
 use crate::clock::Clock;
 use crate::view::{Base, RunView};
+
+mod dispatch;
 
 /// The doors that a master needs.
 pub struct MasterDoors {
@@ -296,14 +297,18 @@ impl Driver {
         let (wire_findings, phase): (&[WireFinding], _) = match &body {
             ResultBody::Written { findings, .. } => (findings, FindingPhase::Write),
             ResultBody::Validated { findings, .. } => (findings, FindingPhase::Validate),
-            ResultBody::UploadBegun(_) | ResultBody::UploadEnded(_) | ResultBody::Unable { .. } => {
-                (&[], FindingPhase::Write)
-            }
+            ResultBody::UploadBegun(_)
+            | ResultBody::UploadEnded(_)
+            | ResultBody::Unable { .. }
+            | ResultBody::UploadPlanned(_)
+            | ResultBody::PartsStored { .. } => (&[], FindingPhase::Write),
         };
         // A batch that nobody waits for may be void: the ledger does not have it any more.
-        let is_awaited = self.machine.awaits(task);
-        let wire_findings = if is_awaited { wire_findings } else { &[] };
-        let findings = self.name_findings(task, wire_findings).await?;
+        let batch = self.machine.batch_of(task).filter(|_| self.machine.awaits(task));
+        let findings = match batch {
+            Some(batch) => self.name_findings(batch, wire_findings).await?,
+            None => Vec::new(),
+        };
         for finding in &findings {
             tracing::debug!(
                 phase = phase.as_str(),
@@ -315,39 +320,6 @@ impl Driver {
         }
         let body = Box::new(body);
         Ok(Event::Delivered { task, attempt, worker, body, receipt: number, findings })
-    }
-
-    /// Looks up the paths of findings, which workers name by their place in the batch.
-    async fn name_findings(
-        &mut self,
-        task: TaskId,
-        wire: &[WireFinding],
-    ) -> Result<Vec<Finding>, MasterError> {
-        if wire.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rested = self.load(Pass::Write, task).await?;
-        let entries = rested
-            .entries
-            .unpack()
-            .map_err(|error| LedgerError::Damaged { what: format!("batch {task}: {error}") })?;
-        let name = |wire: &WireFinding| {
-            let entry = entries.get(wire.index as usize)?;
-            Some(Finding {
-                index: wire.index,
-                path: entry.path.clone(),
-                failure: wire.failure.clone(),
-                verdict: wire.verdict,
-            })
-        };
-        Ok(wire.iter().filter_map(name).collect())
-    }
-
-    async fn load(&mut self, pass: Pass, task: TaskId) -> Result<Rested, MasterError> {
-        match self.keeper.load(pass, task).await {
-            Ok(rested) => Ok(rested?),
-            Err(Gone) => Err(self.ledger_gone()),
-        }
     }
 
     /// Does everything that the machine says.
@@ -367,17 +339,10 @@ impl Driver {
                     }
                 }
                 Effect::Send { pass, task, attempt } => {
-                    let rested = self.load(pass, task).await?;
-                    let message = TaskMessage {
-                        run: self.header.run.clone(),
-                        epoch: self.machine.epoch(),
-                        pass,
-                        task,
-                        attempt,
-                        entries: rested.entries,
-                        outcomes: rested.outcomes,
-                    };
-                    self.send(task, encode(&message)).await;
+                    self.send_batch(pass, task, attempt).await?;
+                }
+                Effect::SendStep { task, attempt, batch, plan, range } => {
+                    self.send_step((task, attempt), batch, plan, range).await?;
                 }
                 Effect::Acknowledge { receipt } => self.acknowledge(receipt).await,
                 Effect::PurgeTasks => {
@@ -390,21 +355,6 @@ impl Driver {
             }
         }
         Ok(())
-    }
-
-    async fn send(&mut self, task: TaskId, message: Bytes) {
-        self.make_room().await;
-        let tasks = Arc::clone(&self.tasks);
-        self.errands.spawn(async move {
-            match tasks.send(message).await {
-                Ok(()) => Errand::Done,
-                Err(error) => {
-                    tracing::warn!(%error, %task, "a batch cannot be sent; it is sent again");
-                    tokio::time::sleep(PAUSE).await;
-                    Errand::NotSent(task)
-                }
-            }
-        });
     }
 
     async fn acknowledge(&mut self, number: u64) {

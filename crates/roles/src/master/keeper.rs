@@ -30,10 +30,20 @@ pub(super) struct Rested {
     pub(super) outcomes: Option<Bytes>,
 }
 
-#[derive(Debug)]
 enum Command {
     Append { number: u64, record: Box<Record> },
-    Load { pass: Pass, task: TaskId, reply: oneshot::Sender<Result<Rested, LedgerError>> },
+    Read(Box<dyn FnOnce(&dyn Ledger) + Send>),
+}
+
+impl Rested {
+    pub(super) fn of(ledger: &dyn Ledger, pass: Pass, task: TaskId) -> Result<Self, LedgerError> {
+        let entries = ledger.entries(task)?;
+        let outcomes = match pass {
+            Pass::Write => None,
+            Pass::Validate => Some(ledger.write_outcomes(task)?),
+        };
+        Ok(Self { entries, outcomes })
+    }
 }
 
 /// The thread has ended, because of an error that [`Keeper::close`] returns.
@@ -54,13 +64,17 @@ impl Keeper {
         self.commands.send(Command::Append { number, record }).await.map_err(|_| Gone)
     }
 
-    pub(super) async fn load(
+    /// Asks the ledger something, once everything that was appended before is in it.
+    pub(super) async fn read<T: Send + 'static>(
         &self,
-        pass: Pass,
-        task: TaskId,
-    ) -> Result<Result<Rested, LedgerError>, Gone> {
+        question: impl FnOnce(&dyn Ledger) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Load { pass, task, reply }).await.map_err(|_| Gone)?;
+        let ask = Box::new(move |ledger: &dyn Ledger| {
+            // A driver that is gone needs no answer.
+            let _ = reply.send(question(ledger));
+        });
+        self.commands.send(Command::Read(ask)).await.map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
     }
 
@@ -90,15 +104,15 @@ fn keep(
     while let Some(first) = commands.blocking_recv() {
         let mut next = Some(first);
         let mut last_number = None;
-        let mut load = None;
+        let mut question = None;
         while let Some(command) = next.take() {
             match command {
                 Command::Append { number, record } => {
                     records.push(*record);
                     last_number = Some(number);
                 }
-                Command::Load { pass, task, reply } => {
-                    load = Some((pass, task, reply));
+                Command::Read(asked) => {
+                    question = Some(asked);
                     break;
                 }
             }
@@ -111,19 +125,9 @@ fn keep(
             records.clear();
             announce.send_replace(number);
         }
-        if let Some((pass, task, reply)) = load {
-            // A driver that is gone needs no answer.
-            let _ = reply.send(read(ledger.as_ref(), pass, task));
+        if let Some(question) = question {
+            question(ledger.as_ref());
         }
     }
     Ok(ledger)
-}
-
-fn read(ledger: &dyn Ledger, pass: Pass, task: TaskId) -> Result<Rested, LedgerError> {
-    let entries = ledger.entries(task)?;
-    let outcomes = match pass {
-        Pass::Write => None,
-        Pass::Validate => Some(ledger.write_outcomes(task)?),
-    };
-    Ok(Rested { entries, outcomes })
 }

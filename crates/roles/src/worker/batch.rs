@@ -13,7 +13,7 @@ use s3bl_core::ledger::{ValidateTally, Verdict, WriteTally};
 use s3bl_core::task::{Class, Failure, Pass, ValidateOutcome, WriteOutcome, Written};
 use s3bl_core::toc::{EntryKind, TocEntry};
 use s3bl_core::unit::ByteCount;
-use s3bl_core::wire::{ResultBody, WireFinding, WriteResults, encode_outcomes};
+use s3bl_core::wire::{ResultBody, UploadStep, WireFinding, WriteResults, encode_outcomes};
 
 /// A batch that lanes work on together.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Batch {
     content_count: usize,
     /// In the pass VALIDATE: what became of the entries in the pass WRITE.
     pub(super) written: WriteResults,
+    /// What is to be done of the upload of the one entry, if this is a step of one.
+    pub(super) step: Option<UploadStep>,
     outcomes: Mutex<Outcomes>,
     is_abandoned: AtomicBool,
 }
@@ -41,6 +43,8 @@ struct Outcomes {
     /// Of those left, the entries before the markers.
     content_left: usize,
     requests: BTreeMap<String, u64>,
+    /// What there is to say of the batch instead of outcomes: it is a large file, and others go on with it.
+    answer: Option<ResultBody>,
 }
 
 /// What an outcome leaves to do of its batch.
@@ -78,6 +82,7 @@ impl Batch {
             left: count,
             content_left: content_count,
             requests: BTreeMap::new(),
+            answer: None,
         };
         Self {
             task,
@@ -87,9 +92,20 @@ impl Batch {
             places,
             content_count,
             written,
+            step: None,
             outcomes: Mutex::new(outcomes),
             is_abandoned: AtomicBool::new(false),
         }
+    }
+
+    /// Makes it a step of the upload of its one entry.
+    pub(super) fn with_step(self, step: Option<UploadStep>) -> Self {
+        Self { step, ..self }
+    }
+
+    /// Notes what there is to say of the batch, which has no outcome yet.
+    pub(super) fn answer(&self, answer: ResultBody) {
+        self.outcomes().answer = Some(answer);
     }
 
     /// Stops the work on this batch as soon as a lane looks.
@@ -165,9 +181,12 @@ impl Batch {
     ///
     /// # Panics
     ///
-    /// If an entry has no outcome yet.
+    /// If an entry has no outcome yet, and nothing else is to be said.
     pub(super) fn result(&self) -> ResultBody {
         let mut outcomes = self.outcomes();
+        if let Some(answer) = outcomes.answer.take() {
+            return answer;
+        }
         assert_eq!(outcomes.left, 0, "every entry has its outcome before the result is made");
         let requests = std::mem::take(&mut outcomes.requests);
         match self.pass {

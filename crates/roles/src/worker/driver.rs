@@ -421,14 +421,15 @@ impl Driver {
         let Some(message) = self.messages.remove(&delivery) else {
             return;
         };
-        let TaskMessage { pass, task, attempt, .. } = message;
+        let (pass, task, attempt) = (message.pass, message.task, message.attempt);
         let written = match &message.outcomes {
             Some(outcomes) if pass == Pass::Validate => decode_outcomes(outcomes),
             _ => Ok(Vec::new()),
         };
         let why = match (message.entries.unpack(), written) {
             (Ok(entries), Ok(written)) => {
-                let batch = Arc::new(Batch::new((task, attempt, pass), entries, written));
+                let batch = Batch::new((task, attempt, pass), entries, written);
+                let batch = Arc::new(batch.with_step(message.step));
                 let held = Held { batch: Some(Arc::clone(&batch)), result: None };
                 self.batches.insert((pass, task), held);
                 self.agenda.add_batch(batch);

@@ -13,8 +13,8 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Place, channel_failure};
 use crate::home::ledger_failure;
-use crate::lead::abort_uploads;
 use crate::talk;
+use crate::uploads::{Which, abort_uploads};
 use crate::wiring::prepare;
 
 /// What was removed.
@@ -74,7 +74,7 @@ async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Remove
     if before > 0 {
         let settings: &RunSettings = &header.settings;
         let prepared = prepare(settings, None).await?;
-        let ledger = abort_uploads(Box::new(ledger), &header, &prepared).await?;
+        let ledger = abort_uploads(Box::new(ledger), &header, &prepared, Which::All).await?;
         left = ledger.recover().map_err(ledger_failure)?.uploads.len() as u64;
     }
     if left > 0 {

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, Place, channel_failure};
 use crate::home::ledger_failure;
-use crate::lead::abort_uploads;
+use crate::uploads::{Which, abort_uploads};
 use crate::wiring::prepare;
 use crate::{face, talk};
 
@@ -39,7 +39,7 @@ async fn tidy_up(
     let header = ledger.header().map_err(ledger_failure)?;
     if !ledger.recover().map_err(ledger_failure)?.uploads.is_empty() {
         let prepared = prepare(&header.settings, None).await?;
-        ledger = abort_uploads(ledger, &header, &prepared).await?;
+        ledger = abort_uploads(ledger, &header, &prepared, Which::All).await?;
     }
     if let Some(place) = Place::find(&folder)? {
         place.open().await?.remove(run).await.map_err(channel_failure)?;

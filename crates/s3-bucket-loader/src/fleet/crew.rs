@@ -158,6 +158,7 @@ async fn gather_fleet(
 /// What lanes need to know of a run.
 pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
     LaneSettings {
+        range_size: run.batch.content_max,
         mode: run.mode,
         keys: KeyMap::new(&run.destination.prefix),
         transfer: run.transfer.clone(),

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{
-    Finding, FindingPhase, Planned, Record, UploadMark, ValidateTally, WriteTally,
+    Finding, FindingPhase, Planned, Record, ValidateTally, WriteTally,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::WalkTotals;
@@ -11,6 +11,7 @@ use s3bl_core::unit::Timestamp;
 
 use super::column::{self, checksum, integer};
 use super::error::Fault;
+use super::upload::{self, mark_upload};
 
 /// Writes the records as one transaction.
 pub(super) fn append(
@@ -71,6 +72,13 @@ fn write(transaction: &Transaction<'_>, record: &Record) -> Result<(), Fault> {
         }
         Record::UploadBegun(mark) => mark_upload(transaction, mark, false),
         Record::UploadEnded(mark) => mark_upload(transaction, mark, true),
+        Record::UploadPlanned { task, plan, first_step, steps } => {
+            upload::plan(transaction, *task, plan, (*first_step, *steps))
+        }
+        Record::PartsStored { mark, worker, parts } => {
+            upload::store_parts(transaction, mark, worker, parts)
+        }
+        Record::UploadBroken(mark) => upload::break_off(transaction, mark),
     }
 }
 
@@ -83,8 +91,9 @@ fn restart_crawl(transaction: &Transaction<'_>) -> Result<(), Fault> {
     transaction.execute_batch(
         "UPDATE walk SET restarts = restarts + 1, findings = 0,
              void_tasks_max = max(void_tasks_max, (SELECT ifnull(max(id), 0) FROM task));
-         DELETE FROM task_entries WHERE task NOT IN (SELECT task FROM write_result);
-         DELETE FROM task WHERE id NOT IN (SELECT task FROM write_result);
+         DELETE FROM task WHERE id NOT IN (SELECT task FROM write_result)
+             AND id NOT IN (SELECT task FROM upload WHERE task IS NOT NULL AND NOT is_ended);
+         DELETE FROM task_entries WHERE task NOT IN (SELECT id FROM task);
          DELETE FROM finding WHERE phase = 'walk';",
     )?;
     Ok(())
@@ -272,21 +281,6 @@ fn insert_finding(
             finding.failure.attempts,
             worker.map(WorkerId::as_str),
         ])?;
-    Ok(())
-}
-
-/// Notes an upload. One that is ended stays so: its beginning may be told after its end.
-fn mark_upload(
-    transaction: &Transaction<'_>,
-    mark: &UploadMark,
-    is_ended: bool,
-) -> Result<(), Fault> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO upload (key, upload, is_ended) VALUES (?, ?, ?)
-             ON CONFLICT DO UPDATE SET is_ended = max(is_ended, excluded.is_ended)",
-        )?
-        .execute(params![mark.key, mark.upload, is_ended])?;
     Ok(())
 }
 

@@ -60,6 +60,10 @@ impl<'row> Columns<'row> {
     }
 
     /// A count that may be absent.
+    pub(super) fn signed(&mut self) -> Result<i64, Fault> {
+        self.value()?.as_i64().map_err(|_| self.damaged())
+    }
+
     pub(super) fn optional_count(&mut self) -> Result<Option<u64>, Fault> {
         match self.value()? {
             ValueRef::Null => Ok(None),

@@ -17,6 +17,7 @@ mod planned;
 mod query;
 mod recover;
 mod reopen;
+mod upload;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 use s3bl_core::id::TaskId;
 use s3bl_core::ledger::{PhaseVisit, Record, Recovered, RunHeader};
+use s3bl_core::plan::{PartMark, UploadMark};
 use s3bl_core::toc::PackedEntries;
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::{FindingRow, Ledger, LedgerError, PlannedSet};
@@ -66,6 +68,10 @@ impl Ledger for SqliteLedger {
 
     fn write_outcomes(&self, task: TaskId) -> Result<Bytes, LedgerError> {
         self.named("read", query::write_outcomes(&self.connection, task))
+    }
+
+    fn parts(&self, upload: &UploadMark) -> Result<Vec<PartMark>, LedgerError> {
+        self.named("read", upload::parts(&self.connection, upload))
     }
 
     fn findings(

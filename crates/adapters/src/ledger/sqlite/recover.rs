@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{
-    FindingPhase, Recovered, UploadMark, ValidateTally, WorkerTally, WriteTally,
+    FindingPhase, Recovered, ValidateTally, WorkerTally, WriteTally,
 };
 use s3bl_core::task::{Class, Evidence};
 use s3bl_core::toc::WalkTotals;
@@ -17,6 +17,7 @@ use s3bl_core::toc::WalkTotals;
 use super::column::Columns;
 use super::error::Fault;
 use super::query::phase_of;
+use super::upload;
 
 /// Reads everything as of one moment.
 pub(super) fn recover(connection: &Connection) -> Result<Recovered, Fault> {
@@ -47,7 +48,9 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered, Fault> {
         walk_findings,
         walk_classes: classes(&snapshot, FindingPhase::Walk)?,
         workers: workers.into_iter().collect(),
-        uploads: uploads(&snapshot)?,
+        uploads: upload::open_uploads(&snapshot)?,
+        tables: upload::tables(&snapshot)?,
+        steps: upload::steps(&snapshot)?,
     };
     Ok(recovered)
 }
@@ -174,14 +177,6 @@ fn classes(connection: &Connection, phase: FindingPhase) -> Result<BTreeMap<Clas
     );
     let counts = rows(connection, &sql, |row| Ok((row.word(Class::from_name)?, row.count()?)))?;
     Ok(counts.into_iter().collect())
-}
-
-fn uploads(connection: &Connection) -> Result<Vec<UploadMark>, Fault> {
-    rows(
-        connection,
-        "SELECT key, upload FROM upload WHERE is_ended = 0 ORDER BY key, upload",
-        |row| Ok(UploadMark { key: row.text()?.to_owned(), upload: row.text()?.to_owned() }),
-    )
 }
 
 fn tasks(connection: &Connection, sql: &str) -> Result<Vec<TaskId>, Fault> {

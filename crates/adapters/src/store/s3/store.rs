@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,16 +11,16 @@ use s3bl_core::path::ObjectKey;
 use s3bl_core::retry::Patience;
 use s3bl_core::settings::{MetadataDialect, TransferSettings};
 use s3bl_core::task::{Class, WriteProof};
-use s3bl_core::unit::ByteCount;
+use s3bl_core::unit::{ByteCount, Timestamp};
 use s3bl_port::pacer::Pacer;
 use s3bl_port::store::{
-    Body, Listed, NewObject, ObjectReader, Observed, Store, StoreError, Stored, StoredPart,
-    UploadId, Whole,
+    Body, Listed, ListedUpload, NewObject, ObjectReader, Observed, Store, StoreError, Stored,
+    StoredPart, UploadId, Whole,
 };
 use s3bl_s3::{
     AbortMultipartUpload, AttributeError, ChecksumType, Client, CompleteMultipartUpload,
     CompletedPart, CreateMultipartUpload, ErrorKind, GetObject, HeadObject, HeadObjectOutput,
-    ListObjectsV2, ObjectAttributes, ObjectBody, PayloadCheck, PutObject, UploadPart,
+    ListMultipartUploads, ListObjectsV2, ObjectAttributes, ObjectBody, PayloadCheck, PutObject, UploadPart,
 };
 
 use super::attempt::{Answered, Attempts, GivenUp};
@@ -276,6 +277,7 @@ impl Store for S3Store {
             })
             .collect();
         let md5s: Option<Vec<Md5Digest>> = parts.iter().map(|part| part.md5).collect();
+        let md5s = md5s.filter(|_| self.style.checks.needs_md5());
         let expected = md5s.map(|md5s| ETag::of_parts(&md5s));
         let complete = CompleteMultipartUpload {
             bucket: &self.bucket,
@@ -320,6 +322,31 @@ impl Store for S3Store {
             Ok(_) => Ok(()),
             Err(given_up) if given_up.kind == ErrorKind::NoSuchUpload => Ok(()),
             Err(given_up) => Err(given_up.error),
+        }
+    }
+
+    async fn uploads(&self, prefix: &str) -> Result<Vec<ListedUpload>, StoreError> {
+        let mut uploads = Vec::new();
+        let mut after: Option<(String, String)> = None;
+        loop {
+            let list = ListMultipartUploads {
+                bucket: &self.bucket,
+                prefix,
+                after: after.as_ref().map(|(key, upload)| (key.as_str(), upload.as_str())),
+            };
+            let sent = self
+                .attempts
+                .send("list uploads", 0, || {
+                    count(&self.requests.list);
+                    self.client.list_multipart_uploads(&list)
+                })
+                .await;
+            let page = sent.map_err(|given_up| given_up.error)?.answer;
+            uploads.extend(page.uploads.into_iter().map(listed_upload));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(uploads),
+            }
         }
     }
 
@@ -426,6 +453,13 @@ fn observed(head: HeadObjectOutput) -> Observed {
         metadata,
         first_part: None,
     }
+}
+
+fn listed_upload(listed: s3bl_s3::ListedUpload) -> ListedUpload {
+    let since = |begun: SystemTime| begun.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let begun = listed.initiated.and_then(since);
+    let begun = begun.and_then(|since| u64::try_from(since.as_millis()).ok()).map(Timestamp);
+    ListedUpload { key: listed.key, id: UploadId(listed.upload_id), begun }
 }
 
 /// An object that is being fetched. It is not fetched again from the middle: whoever compares begins again.

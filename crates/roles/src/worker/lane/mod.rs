@@ -1,12 +1,13 @@
 //! A lane: one thread with a runtime of its own, its own connections, and its share of the work.
 //!
 //! A request that ends wakes its neighbour on the same thread. Reading blocks, so it is done on other threads, many
-//! small files a hop. `read` is that hop, `write` a file that fits a request, `upload` one that is sent in parts,
-//! `verify` the pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read.
+//! small files a hop. `read` is that hop, `write` a file that fits a request, `upload` one that is sent in parts, `step`
+//! the share of one that other workers send too, `verify` the pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read.
 
 mod compare;
 mod marker;
 mod read;
+mod step;
 mod upload;
 mod verify;
 mod write;
@@ -16,10 +17,11 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use s3bl_core::id::{Attempt, TaskId};
-use s3bl_core::ledger::UploadMark;
 use s3bl_core::path::KeyMap;
+use s3bl_core::plan::UploadMark;
 use s3bl_core::settings::{Mode, SymlinkPolicy, TransferSettings};
 use s3bl_core::task::{Evidence, Failure, Pass};
+use s3bl_core::unit::ByteCount;
 use s3bl_port::pacer::Pacer;
 use s3bl_port::source::Source;
 use s3bl_port::store::Store;
@@ -54,6 +56,8 @@ pub struct LaneSettings {
     pub symlinks: SymlinkPolicy,
     /// How objects are checked.
     pub validate: Option<Evidence>,
+    /// Size from which a file that is a batch of its own is sent by several workers, and of what one of them sends.
+    pub range_size: ByteCount,
 }
 
 /// What a lane tells the driver.

@@ -1,11 +1,11 @@
 //! A file that is sent in parts, by as many lanes as are free.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3bl_core::checksum::{Crc64Nvme, Crc64NvmeHasher};
-use s3bl_core::ledger::UploadMark;
 use s3bl_core::path::ObjectKey;
-use s3bl_core::plan::PartPlan;
+use s3bl_core::plan::{PartPlan, UploadMark};
 use s3bl_core::task::{Class, Failure, WriteOutcome};
 use s3bl_core::toc::PosixFacts;
 use s3bl_port::source::{SourceError, SourceFile};
@@ -13,7 +13,7 @@ use s3bl_port::store::{Body, NewObject, StoreError, Stored, StoredPart, UploadId
 
 use super::read::{READ_ATTEMPTS_MAX, READ_PAUSE};
 use super::write::{fail, finish, key_of, written};
-use super::{Context, LaneEvent};
+use super::{Context, LaneEvent, step};
 use crate::worker::batch::Batch;
 use crate::worker::buffer::Buffer;
 use crate::worker::meter::Meter;
@@ -29,8 +29,10 @@ pub(in crate::worker) struct Upload {
     id: UploadId,
     plan: PartPlan,
     file: Arc<dyn SourceFile>,
-    /// How often this file has been begun, from 1.
-    attempt: u32,
+    /// The last part that this worker sends.
+    last: u32,
+    /// How often this file has been begun, from 1; `None` for a range of an upload that is not this worker's alone.
+    attempt: Option<u32>,
     state: Mutex<State>,
 }
 
@@ -45,7 +47,7 @@ struct State {
 
 /// Why an upload cannot be completed.
 #[derive(Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     Source(SourceError),
     Store(StoreError),
     Abandoned,
@@ -95,18 +97,32 @@ async fn begin_attempt(context: &Arc<Context>, batch: &Arc<Batch>, index: usize,
         Ok(id) => id,
         Err(error) => return fail(context, batch, index, &error).await,
     };
+    if step::is_for_many(context, batch, &plan) {
+        return step::share(context, batch, &id, &key, (&facts, plan)).await;
+    }
     mark(context, batch, &key, &id, true).await;
-    let state = State { next: 1, in_flight: 0, parts: Vec::new(), trouble: None };
-    let batch = Arc::clone(batch);
-    let upload = Upload { batch, index, key, id, plan, file, attempt, state: Mutex::new(state) };
-    context.agenda.add_upload(Arc::new(upload));
+    let upload = Upload::new((batch, index), (key, id), (plan, file), 1..=plan.count());
+    context.agenda.add_upload(Arc::new(Upload { attempt: Some(attempt), ..upload }));
 }
 
 impl Upload {
+    /// An upload of which this worker sends some parts.
+    pub(super) fn new(
+        (batch, index): (&Arc<Batch>, usize),
+        (key, id): (ObjectKey, UploadId),
+        (plan, file): (PartPlan, Arc<dyn SourceFile>),
+        parts: RangeInclusive<u32>,
+    ) -> Self {
+        let (next, last) = (*parts.start(), *parts.end());
+        let state = State { next, in_flight: 0, parts: Vec::new(), trouble: None };
+        let (batch, state) = (Arc::clone(batch), Mutex::new(state));
+        Self { batch, index, key, id, plan, file, last, attempt: None, state }
+    }
+
     /// Hands out the next part, unless all are taken or the upload is lost anyway.
     pub(in crate::worker) fn next_part(&self) -> Option<u32> {
         let mut state = self.state();
-        if state.trouble.is_some() || state.next > self.plan.count() {
+        if state.trouble.is_some() || state.next > self.last {
             return None;
         }
         let number = state.next;
@@ -125,7 +141,7 @@ impl Upload {
                 Ok(part) => state.parts.push(part),
                 Err(trouble) => state.trouble = Some(state.trouble.take().unwrap_or(trouble)),
             }
-            let is_handed_out = state.trouble.is_some() || state.next > self.plan.count();
+            let is_handed_out = state.trouble.is_some() || state.next > self.last;
             state.in_flight == 0 && is_handed_out
         };
         if is_last {
@@ -166,6 +182,13 @@ impl Upload {
         };
         parts.sort_by_key(|part| part.number);
         let (batch, index) = (&self.batch, self.index);
+        let Some(attempt) = self.attempt else {
+            let sent = match trouble {
+                Some(trouble) => Err(trouble),
+                None => self.verify_unchanged(context).await.map(|()| parts),
+            };
+            return step::conclude(context, batch, (&self.key, &self.id), sent).await;
+        };
         let concluded = match trouble {
             Some(trouble) => Err(trouble),
             None => self.complete(context, &parts).await,
@@ -184,7 +207,7 @@ impl Upload {
                 self.abort(context).await;
                 match trouble {
                     Trouble::Source(error) => {
-                        again_or_fail(context, batch, index, self.attempt, &error).await;
+                        again_or_fail(context, batch, index, attempt, &error).await;
                     }
                     Trouble::Store(error) => fail(context, batch, index, &error).await,
                     Trouble::Abandoned => {}
@@ -199,8 +222,7 @@ impl Upload {
         context: &Arc<Context>,
         parts: &[StoredPart],
     ) -> Result<(Stored, Whole), Trouble> {
-        let file = Arc::clone(&self.file);
-        context.block(move |_| file.verify_unchanged()).await.map_err(Trouble::Source)?;
+        self.verify_unchanged(context).await?;
         let mut sums = parts.iter().map(|part| (part.crc64nvme, part.size));
         let first = sums.next().expect("an upload has at least one part").0;
         let crc64nvme = sums.fold(first, |whole, (next, size)| whole.joined(next, size.0));
@@ -213,6 +235,11 @@ impl Upload {
             .await
             .map_err(Trouble::Store)?;
         Ok((stored, whole))
+    }
+
+    async fn verify_unchanged(&self, context: &Arc<Context>) -> Result<(), Trouble> {
+        let file = Arc::clone(&self.file);
+        context.block(move |_| file.verify_unchanged()).await.map_err(Trouble::Source)
     }
 
     async fn abort(&self, context: &Arc<Context>) {

@@ -13,7 +13,7 @@ use s3bl_core::unit::ByteCount;
 use s3bl_port::store::{Body, NewObject, StoreError, Stored};
 
 use super::read::{Reading, read_chunk};
-use super::{Context, LaneEvent, Step, upload};
+use super::{Context, LaneEvent, Step, step, upload};
 use crate::worker::batch::{Batch, Left, content_of};
 use crate::worker::meter::Meter;
 
@@ -30,6 +30,10 @@ pub(super) async fn ready(context: Arc<Context>, batch: Arc<Batch>, range: Range
     let count = range.len();
     if context.settings.mode == Mode::ValidateOnly {
         assume_written(&context, &batch, range).await;
+        return Step::Done(count);
+    }
+    if let Some(step) = &batch.step {
+        step::begin(&context, &batch, step).await;
         return Step::Done(count);
     }
     let threshold = context.settings.transfer.multipart_threshold;
