@@ -145,7 +145,8 @@ pub struct TransferSettings {
 pub struct BatchSettings {
     /// Most entries of one batch. Default 1,000; 1 to 10,000. One entry a message is the way of 2014.
     pub entries_max: u32,
-    /// Bytes of content at which a batch is closed. Default 256 MiB.
+    /// Bytes of content at which a batch is closed. Default 256 MiB; 5 MiB or more. A file of so many bytes or more is a
+    /// batch of its own, and its parts are sent by any workers, in ranges of about so many bytes.
     pub content_max: ByteCount,
     /// How long a worker may hold a batch without a sign of life. Default 60 s; 1 s to 12 h.
     pub lease: Duration,
@@ -218,6 +219,9 @@ impl RunSettings {
         let entries = self.batch.entries_max;
         let is_legal = (1..=10_000).contains(&entries);
         check(is_legal, "toc.entries_per_message", entries.to_string(), "1 to 10,000");
+        let content = self.batch.content_max;
+        let is_legal = content >= PART_BYTES_MIN;
+        check(is_legal, "--bytes-per-message", content.to_string(), "5 MiB or more");
         let lease = self.batch.lease;
         let is_legal = (1..=12 * 3600).contains(&lease.as_secs());
         check(is_legal, "--lease", format!("{} s", lease.as_secs()), "1 s to 12 h");

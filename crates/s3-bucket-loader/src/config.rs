@@ -14,7 +14,10 @@ use crate::args::Cli;
 use crate::failure::CommandFailure;
 
 /// Keys that have a place in a table, by tradition, and the flags that they are.
-const TABLE_KEYS: [(&str, &str); 1] = [("toc.entries_per_message", "entries-per-message")];
+const TABLE_KEYS: [(&str, &str); 2] = [
+    ("toc.entries_per_message", "entries-per-message"),
+    ("toc.bytes_per_message", "bytes-per-message"),
+];
 
 /// Puts the values of the configuration file, if one is named, into the command line.
 pub(crate) fn with_file(arguments: Vec<OsString>) -> Result<Vec<OsString>, CommandFailure> {

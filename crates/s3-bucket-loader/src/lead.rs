@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use s3bl_core::id::RunId;
-use s3bl_core::ledger::RunHeader;
+use s3bl_core::ledger::{RunHeader, WriteTally};
 use s3bl_core::master::Ending;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
 use s3bl_port::ledger::Ledger;
@@ -63,7 +63,10 @@ pub(crate) async fn lead(
     let MasterOutcome { ending, ledger, channel, .. } = led?;
     // An upload whose end nobody told: its worker died, or its word came late.
     let is_lone = matches!(settings.crew, Crew::Local(_)) && !was_taken_up;
-    let which = if is_lone { Which::Known } else { Which::All };
+    // Without any upload nothing was begun whose reply got lost.
+    let has_uploads = |write: &WriteTally| write.requests.contains_key("create_upload") || write.failed > 0;
+    let is_known = is_lone && !has_uploads(&ledger.recover().map_err(ledger_failure)?.write);
+    let which = if is_known { Which::Known } else { Which::All };
     let ledger = abort_uploads(ledger, &header, &prepared, which).await?;
     conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.folder)
 }

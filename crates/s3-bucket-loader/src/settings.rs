@@ -43,6 +43,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         validate: evidence(args.validate),
         batch: BatchSettings {
             entries_max: transfer.entries_per_message.unwrap_or(batch.entries_max),
+            content_max: transfer.bytes_per_message,
             ..batch
         },
         stop: stop(&args.stop),

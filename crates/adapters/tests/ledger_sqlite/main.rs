@@ -13,3 +13,4 @@ mod reopen;
 mod resume;
 mod round_trip;
 mod scale;
+mod uploads;

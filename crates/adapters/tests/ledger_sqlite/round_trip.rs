@@ -3,9 +3,10 @@
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_core::id::{Epoch, TaskId};
 use s3bl_core::ledger::{
-    FindingPhase, PhaseVisit, Record, Recovered, UploadMark, ValidateTally, WorkerTally, WriteTally,
+    FindingPhase, PhaseVisit, Record, Recovered, ValidateTally, WorkerTally, WriteTally,
 };
 use s3bl_core::master::Phase;
+use s3bl_core::plan::UploadMark;
 use s3bl_core::path::RelPath;
 use s3bl_core::task::Class;
 use s3bl_core::unit::Timestamp;
@@ -93,6 +94,8 @@ fn everything_that_was_appended_is_recovered_by_the_next_process() {
             (worker(2), WorkerTally { written: 0, validated: 1, failed: 3 }),
         ],
         uploads: vec![mark("open")],
+        tables: Vec::new(),
+        steps: 0,
     };
     assert_eq!(ledger.recover().unwrap(), expected);
     assert_eq!(ledger.header().unwrap(), header());

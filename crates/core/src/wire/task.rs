@@ -9,6 +9,7 @@ use crate::id::{Attempt, Epoch, RunId, TaskId};
 use crate::plan::UploadPlan;
 use crate::task::Pass;
 use crate::toc::PackedEntries;
+use crate::unit::ByteCount;
 
 /// One batch to write or to validate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,19 @@ pub struct UploadStep {
     pub plan: UploadPlan,
     /// What is to be done.
     pub work: UploadWork,
+}
+
+impl UploadStep {
+    /// Bytes that the step sends, by its plan.
+    pub fn content(&self) -> ByteCount {
+        match self.work {
+            UploadWork::Send { first, last } => {
+                let parts = u64::from(last.saturating_sub(first)) + 1;
+                ByteCount(parts.saturating_mul(self.plan.part_size.0).min(self.plan.size.0))
+            }
+            UploadWork::Complete { .. } => ByteCount(0),
+        }
+    }
 }
 
 /// What one step of an upload does.

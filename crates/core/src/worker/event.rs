@@ -2,6 +2,7 @@
 
 use crate::id::{Attempt, Epoch, RunId, TaskId};
 use crate::task::Pass;
+use crate::unit::ByteCount;
 use crate::wire::{RunDocument, TaskMessage, WorkerState};
 
 /// Why a worker leaves.
@@ -30,6 +31,8 @@ pub struct TaskHead {
     pub task: TaskId,
     /// Which handing out of it.
     pub attempt: Attempt,
+    /// Bytes of content to be sent or checked.
+    pub content: ByteCount,
 }
 
 impl From<&TaskMessage> for TaskHead {
@@ -40,6 +43,10 @@ impl From<&TaskMessage> for TaskHead {
             pass: message.pass,
             task: message.task,
             attempt: message.attempt,
+            content: match &message.step {
+                Some(step) => step.content(),
+                None => message.entries.content,
+            },
         }
     }
 }

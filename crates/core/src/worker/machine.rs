@@ -8,7 +8,7 @@ use crate::id::{RunId, TaskId};
 use crate::master::Phase;
 use crate::planted::{self, Bug};
 use crate::task::Pass;
-use crate::unit::Timestamp;
+use crate::unit::{ByteCount, Timestamp};
 use crate::wire::{RunDocument, WorkerState};
 
 /// How a worker works.
@@ -52,6 +52,8 @@ pub struct Worker {
     document: Option<RunDocument>,
     held: BTreeMap<TaskId, Held>,
     backlog: u64,
+    /// Content of the last batch that came: the next may have as much.
+    last_content: ByteCount,
     is_receiving: bool,
     departure: Option<Departure>,
     /// When the master was last heard; `None` before the first moment.
@@ -67,7 +69,12 @@ struct Held {
     pass: Pass,
     delivery: u64,
     extended: Timestamp,
+    content: ByteCount,
 }
+
+/// Batches of the most content that a worker holds before it leaves others to its neighbours: one in work, and one that
+/// is at hand when that ends.
+const FULL_BATCHES: u64 = 2;
 
 impl Worker {
     /// Makes a worker that knows its run and nothing else.
@@ -79,6 +86,7 @@ impl Worker {
             document: None,
             held: BTreeMap::new(),
             backlog: 0,
+            last_content: ByteCount(0),
             is_receiving: false,
             departure: None,
             heard: None,
@@ -230,12 +238,15 @@ impl Worker {
             });
             return;
         }
+        let is_full = !self.held.is_empty() && self.room() == ByteCount(0);
         match self.held.get_mut(&head.task) {
             // The queue lost patience with the first delivery: the second is the one to acknowledge.
             Some(held) => held.delivery = delivery,
+            None if is_full => self.effects.push_back(Effect::Release { delivery }),
             None => {
-                let held = Held { pass: head.pass, delivery, extended: now };
-                self.held.insert(head.task, held);
+                let (pass, content) = (head.pass, head.content);
+                self.last_content = content;
+                self.held.insert(head.task, Held { pass, delivery, extended: now, content });
                 self.effects.push_back(Effect::Execute { task: head.task, delivery });
             }
         }
@@ -317,12 +328,25 @@ impl Worker {
         }
     }
 
+    /// Content that the worker may take on.
+    fn room(&self) -> ByteCount {
+        let full = self.document.as_ref().map_or(ByteCount(0), |document| {
+            document.settings.batch.content_max
+        });
+        let held = self.held.values().map(|held| held.content.0).sum();
+        ByteCount(full.0.saturating_mul(FULL_BATCHES).saturating_sub(held))
+    }
+
     fn receive(&mut self) {
         let room = self.settings.held_max.saturating_sub(self.held.len());
+        let content = self.room();
+        let has_room = room > 0 && (content > ByteCount(0) || self.held.is_empty());
         let is_wanted = self.pass().is_some() && !self.is_draining();
-        if is_wanted && room > 0 && self.backlog < self.settings.backlog_low && !self.is_receiving {
+        if is_wanted && has_room && self.backlog < self.settings.backlog_low && !self.is_receiving {
             self.is_receiving = true;
-            self.effects.push_back(Effect::Receive { count: room });
+            let share = content.0.checked_div(self.last_content.0).unwrap_or(u64::MAX);
+            let count = room.min(usize::try_from(share).unwrap_or(usize::MAX)).max(1);
+            self.effects.push_back(Effect::Receive { count });
         }
     }
 

@@ -225,6 +225,9 @@ pub struct TransferArgs {
     /// Entries of one batch [default: 1000; 2000, which is also the most, with workers elsewhere]
     #[arg(long, env = "S3BL_ENTRIES_PER_MESSAGE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub entries_per_message: Option<u32>,
+    /// Bytes of one batch; a file of so many or more is sent by all workers together, so many bytes each
+    #[arg(long, env = "S3BL_BYTES_PER_MESSAGE", default_value = "256MiB", value_name = "SIZE", value_parser = value::size)]
+    pub bytes_per_message: ByteCount,
 }
 
 /// When to stop.

@@ -9,6 +9,7 @@ mod fleet;
 mod fleet_stage;
 mod input;
 mod interrupted;
+mod large;
 mod output;
 mod refused;
 mod stage;

@@ -147,10 +147,31 @@ INSERT INTO finding VALUES('write',1,1,0,'d1/f0002','special-file','skipped','sp
 INSERT INTO finding VALUES('write',1,1,1,'d1/f0001','unreadable','failed','unreadable it is',3,'w1');
 CREATE TABLE upload (
     -- Multipart uploads that were begun; those that are not ended must be completed or aborted.
+    id             INTEGER PRIMARY KEY,  -- 1, 2, ...
     key            TEXT    NOT NULL,     -- the object
     upload         TEXT    NOT NULL,     -- the store's name of the upload
     is_ended       INTEGER NOT NULL,     -- 1 when it was completed or aborted
-    PRIMARY KEY (key, upload)
+    task           INTEGER,              -- task.id of a large file whose parts several workers send; null: one worker
+                                         -- sends it, or it broke. What follows is null too, then
+    size           INTEGER,              -- bytes of the version of the file that was begun
+    mtime_s        INTEGER,              -- time of that version: seconds since 1970
+    mtime_ns       INTEGER,              -- and nanoseconds
+    part_size      INTEGER,              -- bytes of each part but the last
+    parts          INTEGER,              -- number of parts
+    first_step     INTEGER,              -- number of its first step, counted over all uploads from 0
+    steps          INTEGER,              -- its steps: one for each range of parts, and the completion
+    UNIQUE (key, upload)
+) STRICT;
+CREATE TABLE part (
+    -- The parts that the store has of large files.
+    upload         INTEGER NOT NULL,     -- upload.id
+    number         INTEGER NOT NULL,     -- 1, 2, ...
+    size           INTEGER NOT NULL,     -- bytes
+    etag           TEXT    NOT NULL,     -- entity tag that the store answered
+    crc64          INTEGER NOT NULL,     -- CRC64NVME of its bytes
+    retries        INTEGER NOT NULL,     -- requests that were repeated on the way
+    worker         TEXT    NOT NULL,     -- who sent it
+    PRIMARY KEY (upload, number)
 ) STRICT, WITHOUT ROWID;
 CREATE VIEW summary AS
 -- How does the run stand? One row.
