@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::id::{TaskId, WorkerId};
+use crate::id::{Epoch, TaskId, WorkerId};
 use crate::planted::{self, Bug};
 use crate::unit::Timestamp;
 use crate::wire::{Progress, WORKERS_SHOWN_MAX, WorkerReport, WorkerStanding, WorkerState};
@@ -106,9 +106,10 @@ impl Fleet {
             .any(|member| member.idle_since.is_some_and(|since| now.since(since) >= wait))
     }
 
-    /// When a worker last spoke, whichever.
-    pub(super) fn heard(&self) -> Option<Timestamp> {
-        self.members.values().map(|member| member.heard).max()
+    /// When a worker last spoke that goes by a document of this master: of others nobody knows how old their words are.
+    pub(super) fn heard(&self, epoch: Epoch) -> Option<Timestamp> {
+        let own = self.members.values().filter(|member| member.document.0 >= epoch.0);
+        own.map(|member| member.heard).max()
     }
 
     /// Whether a worker last said that it holds the batch.

@@ -336,7 +336,7 @@ impl Master {
             return self.entered.after(Duration::from_hours(24 * 365));
         }
         self.fleet
-            .heard()
+            .heard(self.epoch)
             .max(Some(self.entered))
             .unwrap_or(self.entered)
             .after(self.settings.worker_wait)

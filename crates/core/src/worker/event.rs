@@ -2,7 +2,7 @@
 
 use crate::id::{Attempt, Epoch, RunId, TaskId};
 use crate::task::Pass;
-use crate::unit::ByteCount;
+use crate::unit::{ByteCount, Timestamp};
 use crate::wire::{RunDocument, TaskMessage, WorkerState};
 
 /// Why a worker leaves.
@@ -81,6 +81,13 @@ pub enum Event {
         /// Which batch.
         task: TaskId,
     },
+    /// The queue made the lease of a delivery last.
+    Extended {
+        /// Which delivery.
+        delivery: u64,
+        /// When it was asked to: the lease lasts from then on at least.
+        asked: Timestamp,
+    },
     /// How many entries wait to be worked on.
     Backlog(u64),
     /// The worker was asked to leave: it finishes nothing more, and gives back what it holds.
@@ -112,6 +119,17 @@ pub enum Effect {
         task: TaskId,
         /// The delivery that brought it.
         delivery: u64,
+        /// When nothing may be written for it any more.
+        until: Timestamp,
+    },
+    /// Go on working on a batch for longer.
+    Hold {
+        /// Of which pass.
+        pass: Pass,
+        /// Which batch.
+        task: TaskId,
+        /// When nothing may be written for it any more.
+        until: Timestamp,
     },
     /// Put the result of a finished batch on the result queue, and try until it is there.
     SendResult {

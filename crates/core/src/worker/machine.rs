@@ -70,6 +70,10 @@ struct Held {
     delivery: u64,
     extended: Timestamp,
     content: ByteCount,
+    /// When the lease may be over: from then on the batch may be somebody else's.
+    until: Timestamp,
+    /// Whether nothing is left to do but to tell the result.
+    is_finished: bool,
 }
 
 /// Batches of the most content that a worker holds before it leaves others to its neighbours: one in work, and one that
@@ -112,10 +116,14 @@ impl Worker {
                     return;
                 }
                 if self.holds(pass, task) {
+                    if let Some(held) = self.held.get_mut(&task) {
+                        held.is_finished = true;
+                    }
                     self.effects.push_back(Effect::SendResult { pass, task });
                 }
             }
             Event::ResultSent { pass, task } => self.conclude(pass, task),
+            Event::Extended { delivery, asked } => self.hold(delivery, asked),
             Event::Backlog(entries) => self.backlog = entries,
             Event::Leave => self.departure = self.departure.or(Some(Departure::Asked)),
             Event::TimedOut => {}
@@ -135,9 +143,10 @@ impl Worker {
         }
         let extension =
             self.held.values().map(|held| held.extended.after(self.extend_every())).min();
+        let lapse = self.held.values().filter(|held| !held.is_finished).map(|held| held.until);
         let silence = self.heard.map(|heard| heard.after(self.settings.silence_max));
         let report = Some(self.reported.after(self.report_every()));
-        report.into_iter().chain(extension).chain(silence).min()
+        report.into_iter().chain(extension).chain(lapse).chain(silence).min()
     }
 
     /// Why the worker leaves, if it does.
@@ -155,9 +164,40 @@ impl Worker {
         wish.unwrap_or(self.settings.report_every)
     }
 
-    fn extend_every(&self) -> Duration {
+    fn lease(&self) -> Duration {
         let lease = self.document.as_ref().map(|document| document.settings.batch.lease);
-        lease.unwrap_or(Duration::from_secs(60)) / 3
+        lease.unwrap_or(Duration::from_secs(60))
+    }
+
+    fn extend_every(&self) -> Duration {
+        self.lease() / 3
+    }
+
+    /// How long this worker counts on a lease: a little less than the queue, whose clock may go faster.
+    fn trusted(&self) -> Duration {
+        self.lease() / 10 * 9
+    }
+
+    /// Takes the queue's word that a lease lasts.
+    fn hold(&mut self, delivery: u64, asked: Timestamp) {
+        let trusted = self.trusted();
+        let of_delivery = |(_, held): &(&TaskId, &mut Held)| held.delivery == delivery;
+        if let Some((task, held)) = self.held.iter_mut().find(of_delivery) {
+            held.until = held.until.max(asked.after(trusted));
+            let (pass, task, until) = (held.pass, *task, held.until);
+            self.effects.push_back(Effect::Hold { pass, task, until });
+        }
+    }
+
+    /// Lets go of batches whose lease was not made to last: they may be somebody else's by now.
+    fn let_go_of_lapsed(&mut self, now: Timestamp) {
+        let is_lapsed = |held: &Held| now >= held.until && !held.is_finished;
+        let lapsed = self.held.iter().filter(|(_, held)| is_lapsed(held));
+        let lapsed: Vec<(Pass, TaskId)> = lapsed.map(|(task, held)| (held.pass, *task)).collect();
+        for (pass, task) in lapsed {
+            self.held.remove(&task);
+            self.effects.push_back(Effect::Abandon { pass, task });
+        }
     }
 
     /// Takes a document, unless it is of another run or older than the one at hand.
@@ -238,16 +278,24 @@ impl Worker {
             });
             return;
         }
+        let until = now.after(self.trusted());
         let is_full = !self.held.is_empty() && self.room() == ByteCount(0);
         match self.held.get_mut(&head.task) {
             // The queue lost patience with the first delivery: the second is the one to acknowledge.
-            Some(held) => held.delivery = delivery,
+            Some(held) => {
+                held.delivery = delivery;
+                held.until = until;
+                let (pass, task) = (held.pass, head.task);
+                self.effects.push_back(Effect::Hold { pass, task, until });
+            }
             None if is_full => self.effects.push_back(Effect::Release { delivery }),
             None => {
                 let (pass, content) = (head.pass, head.content);
                 self.last_content = content;
-                self.held.insert(head.task, Held { pass, delivery, extended: now, content });
-                self.effects.push_back(Effect::Execute { task: head.task, delivery });
+                let (extended, is_finished) = (now, false);
+                let held = Held { pass, delivery, extended, content, until, is_finished };
+                self.held.insert(head.task, held);
+                self.effects.push_back(Effect::Execute { task: head.task, delivery, until });
             }
         }
     }
@@ -282,6 +330,7 @@ impl Worker {
                 self.give_back(task);
             }
         }
+        self.let_go_of_lapsed(now);
         self.extend(now);
         let state = self.next_state();
         let is_change = state != self.state;

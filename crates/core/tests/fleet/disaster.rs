@@ -150,8 +150,18 @@ impl World {
 
     fn pause_worker(&mut self) -> bool {
         let until = self.now + 2 * self.plan.lease + self.spell();
-        let some = self.some_worker();
-        some.inspect(|(slot, _)| {
+        // One that has read a file and not written it yet will do more harm when it wakes.
+        let is_busy = |slot: &Slot| {
+            let process = slot.process.as_ref();
+            process.is_some_and(|process| process.jobs.values().any(|job| job.in_hand.is_some()))
+        };
+        let busy = self.slots.iter().position(is_busy).filter(|_| self.chance.happens(700));
+        let some = busy.or_else(|| self.some_worker().map(|(slot, _)| slot));
+        if busy.is_some() && self.faults.has(Fault::SourceChanged) {
+            let soon = self.chance.below(self.plan.lease);
+            self.plan_in(soon, Happening::Disaster(Fault::SourceChanged));
+        }
+        some.inspect(|slot| {
             let process = self.process(*slot);
             process.paused_until = process.paused_until.max(until);
         })
@@ -197,8 +207,18 @@ impl World {
         true
     }
 
+    /// Often a file that a worker has read and not written yet: there it does harm.
     fn some_file(&mut self) -> Option<usize> {
         let count = self.source.files.len();
+        let processes = self.slots.iter().filter_map(|slot| slot.process.as_ref());
+        let jobs = processes.flat_map(|process| process.jobs.values());
+        let in_hand = jobs.filter(|job| job.in_hand.is_some()).map(|job| &job.entry().path);
+        let in_hand: Vec<usize> = in_hand
+            .filter_map(|path| self.source.files.iter().position(|file| file.path == *path))
+            .collect();
+        if !in_hand.is_empty() && self.chance.happens(700) {
+            return Some(in_hand[self.chance.index(in_hand.len())]);
+        }
         (count > 0).then(|| self.chance.index(count))
     }
 

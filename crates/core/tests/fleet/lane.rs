@@ -2,15 +2,16 @@
 
 use s3bl_core::checksum::ETag;
 use s3bl_core::id::{Attempt, TaskId};
+use s3bl_core::path::RelPath;
 use s3bl_core::plan::PartMark;
 use s3bl_core::task::{Class, Evidence, Failure, Pass, ValidateOutcome, WriteOutcome, Written};
 use s3bl_core::toc::{EntryKind, TocEntry};
-use s3bl_core::unit::ByteCount;
+use s3bl_core::unit::{ByteCount, Timestamp};
 use s3bl_core::validate::{HeadFacts, judge_head, judge_listed};
 use s3bl_core::wire::{ResultBody, TaskMessage, UploadStep, decode_outcomes, encode};
 use s3bl_core::worker::Event;
 
-use super::chance::{DAY, MINUTE, SECOND};
+use super::chance::{DAY, MINUTE, Moment, SECOND};
 use super::fault::Fault;
 use super::message;
 use super::source::Version;
@@ -40,10 +41,16 @@ pub(crate) struct Job {
     pub(crate) sent: Vec<PartMark>,
     /// What there is to say instead of outcomes.
     answer: Option<ResultBody>,
+    /// When nothing may be written any more.
+    pub(crate) until: Timestamp,
+    /// When the present entry was read.
+    read: Moment,
+    /// What was put of the present entry, until somebody has looked whether that was late.
+    pub(crate) put: Option<RelPath>,
 }
 
 impl Job {
-    pub(crate) fn new(message: &TaskMessage) -> Self {
+    pub(crate) fn new(message: &TaskMessage, until: Timestamp) -> Self {
         let before = message.outcomes.as_ref().map(|outcomes| decode_outcomes(outcomes).unwrap());
         Self {
             task: message.task,
@@ -58,6 +65,9 @@ impl Job {
             step: message.step.clone(),
             sent: Vec::new(),
             answer: None,
+            until,
+            read: 0,
+            put: None,
         }
     }
 
@@ -96,9 +106,15 @@ pub(crate) enum Step {
 impl World {
     /// A job goes on with its next step.
     pub(crate) fn go_on(&mut self, slot: usize, number: u64) {
+        let clock = self.slots[slot].clock;
         let Some(mut job) = self.process(slot).jobs.remove(&number) else {
             return;
         };
+        // As the real one, it looks at the clock itself: its driver may hear later what time it is.
+        let is_lapsed = clock.at(self.now) >= job.until;
+        if is_lapsed && job.put.is_none() {
+            return;
+        }
         let step = match job.pass {
             Pass::Write => match job.step.clone() {
                 Some(step) => self.go_on_with_upload(slot, &mut job, &step),
@@ -110,7 +126,7 @@ impl World {
         let span = match step {
             Step::Written(outcome) => {
                 job.write.push(outcome);
-                (job.in_hand, job.tries) = (None, 0);
+                (job.in_hand, job.tries, job.put) = (None, 0, None);
                 1
             }
             Step::Checked(outcome) => {
@@ -154,11 +170,14 @@ impl World {
             let failure = Failure::new(Class::SpecialFile, "a FIFO has no object", 1);
             return Step::Written(WriteOutcome::Skipped(failure));
         }
+        if job.put.is_some() {
+            return self.look_again(job, &entry);
+        }
         let Some(version) = job.in_hand.clone() else {
             let Some(version) = self.source.file(&entry.path).present() else {
                 return Step::Written(message::failed(Class::Vanished));
             };
-            job.in_hand = Some(version.clone());
+            (job.in_hand, job.read) = (Some(version.clone()), self.now);
             let pace = self.slots[slot].pace;
             return Step::Again(pace + self.chance.below(pace));
         };
@@ -193,7 +212,22 @@ impl World {
         }
         self.history.note(self.now, "put", &[slot as u64, job.task.0, job.write.len() as u64]);
         self.store.put(&entry.path, version.content.clone());
-        Step::Written(message::written(&entry, &version, job.tries))
+        job.put = Some(entry.path.clone());
+        Step::Again(1)
+    }
+
+    /// Looks whether the file has changed, if it was put late; then it is put once more.
+    fn look_again(&mut self, job: &mut Job, entry: &TocEntry) -> Step {
+        let version = job.in_hand.clone().expect("it was read and put");
+        let present = self.source.file(&entry.path).present();
+        let is_late = self.now - job.read > SECOND;
+        if is_late && present.is_some_and(|present| *present != version) {
+            (job.in_hand, job.put) = (present.cloned(), None);
+            job.read = self.now;
+            self.history.note(self.now, "put again", &[]);
+            return Step::Again(1);
+        }
+        Step::Written(message::written(entry, &version, job.tries))
     }
 
     fn validate(&mut self, slot: usize, job: &mut Job) -> Step {

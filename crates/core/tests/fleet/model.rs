@@ -131,6 +131,7 @@ pub(crate) fn judge(world: &World) {
             }
         }
     }
+    judge_order(world);
     judge_queues(world, durable);
     judge_uploads(world, durable);
     if world.faults.is_calm() {
@@ -187,6 +188,26 @@ fn judge_validated(world: &World, task: TaskId, index: usize, path: &RelPath) {
         let content = world.store.get(path).filter(|_| is_own);
         let is_version = content.is_none_or(|content| world.source.ever_had(path, content));
         assert!(is_version, "the object of `{path}` is no version of the file");
+    }
+}
+
+/// An older version of a file is not put over a newer one, and left there: not by anybody who could look.
+fn judge_order(world: &World) {
+    for file in &world.source.files {
+        let is_seen = !world.store.unseen.contains(&file.path);
+        let is_own = !world.store.meddled.contains(&file.path);
+        let age = |content: &bytes::Bytes| {
+            file.versions.iter().rposition(|version| version.content == *content)
+        };
+        let ever = world.store.ever(&file.path);
+        let newest = ever.iter().filter_map(age).max();
+        let last = ever.last().and_then(age);
+        let is_gone = file.has_vanished;
+        assert!(
+            last == newest || !is_seen || !is_own || is_gone,
+            "an older version of `{}` was left over a newer one",
+            file.path
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bucket: what each key holds now, and what it ever held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use s3bl_core::checksum::{Crc64Nvme, ETag, Md5Digest};
@@ -17,6 +17,8 @@ pub(crate) struct SimStore {
     /// Uploads that were begun and are neither completed nor aborted, with their parts.
     pub(crate) uploads: BTreeMap<UploadMark, BTreeMap<u32, Bytes>>,
     uploads_begun: u64,
+    /// Keys that were put by somebody who cannot look whether that was late.
+    pub(crate) unseen: BTreeSet<RelPath>,
     /// Keys that somebody else overwrote or deleted.
     pub(crate) meddled: Vec<RelPath>,
     /// Until when it denies everything.
@@ -75,6 +77,11 @@ impl SimStore {
 
     pub(crate) fn get(&self, path: &RelPath) -> Option<&Bytes> {
         self.objects.get(path)
+    }
+
+    /// Everything that was ever put at a key, in order.
+    pub(crate) fn ever(&self, path: &RelPath) -> &[Bytes] {
+        self.ever.get(path).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn ever_held(&self, path: &RelPath, content: &Bytes) -> bool {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use s3bl_core::id::{Epoch, TaskId, WorkerId};
 use s3bl_core::master::Phase;
 use s3bl_core::task::Pass;
+use s3bl_core::unit::Timestamp;
 use s3bl_core::wire::{ResultMessage, RunDocument, TaskMessage, decode, encode};
 use s3bl_core::worker::{Effect, Event, TaskHead, Worker, WorkerSettings};
 
@@ -99,7 +100,11 @@ impl World {
 
     /// The worker's process dies, whatever it does.
     pub(crate) fn kill_worker(&mut self, slot: usize) {
-        if self.slots[slot].process.take().is_some() {
+        if let Some(process) = self.slots[slot].process.take() {
+            for job in process.jobs.into_values().filter_map(|job| job.put) {
+                // Nobody will look whether that was late.
+                self.store.unseen.insert(job);
+            }
             self.history.note(self.now, "worker dies", &[slot as u64]);
             self.slots[slot].back = self.now + self.chance.between(SECOND, 10 * MINUTE);
         }
@@ -227,7 +232,13 @@ impl World {
             Effect::Receive { count } => {
                 self.receive(Who::Worker(slot), life, Which::Tasks, count.min(10));
             }
-            Effect::Execute { delivery, .. } => self.execute(slot, delivery),
+            Effect::Execute { delivery, until, .. } => self.execute(slot, delivery, until),
+            Effect::Hold { pass, task, until } => {
+                let jobs = self.process(slot).jobs.values_mut();
+                for job in jobs.filter(|job| (job.pass, job.task) == (pass, task)) {
+                    job.until = until;
+                }
+            }
             Effect::SendResult { pass, task } => {
                 if let Some(result) = self.process(slot).results.remove(&(pass, task)) {
                     self.tell(slot, Some((pass, task)), encode(&result));
@@ -236,7 +247,10 @@ impl World {
             Effect::Extend { delivery } => {
                 if let Some((receipt, _)) = self.process(slot).deliveries.get(&delivery) {
                     let receipt = *receipt;
-                    self.extend(slot, receipt);
+                    let asked = self.slots[slot].clock.at(self.now);
+                    if self.extend(slot, receipt) {
+                        self.feed_worker(slot, Event::Extended { delivery, asked });
+                    }
                 }
             }
             Effect::Acknowledge { delivery } => {
@@ -285,11 +299,11 @@ impl World {
         assert!(!is_past, "batch {} is of no use, and was put back", message.task);
     }
 
-    fn execute(&mut self, slot: usize, delivery: u64) {
+    fn execute(&mut self, slot: usize, delivery: u64, until: Timestamp) {
         let Some((_, message)) = self.process(slot).deliveries.get(&delivery) else {
             return;
         };
-        let job = Job::new(message);
+        let job = Job::new(message, until);
         let name = (message.epoch, message.pass, message.task);
         self.history.note(self.now, "execute", &[slot as u64, job.pass as u64, job.task.0]);
         self.model.executed(job.pass, job.task);

@@ -155,10 +155,27 @@ impl World {
             assert!(self.history.steps < STEPS_MAX, "the run goes round in circles");
             self.happen(happening);
         }
-        let rest = std::mem::take(&mut self.agenda);
-        for happening in rest.into_values() {
-            if let Happening::LatePut(path, content) = happening {
-                self.store.put(&path, content);
+        self.outlive();
+    }
+
+    /// What was on its way when the run was over comes to its end: late requests, and workers that wake.
+    fn outlive(&mut self) {
+        while let Some(((at, _), happening)) = self.agenda.pop_first() {
+            self.now = self.now.max(at);
+            assert!(self.history.steps < STEPS_MAX, "the end goes round in circles");
+            match happening {
+                Happening::LatePut(..)
+                | Happening::ToWorker(_, _, WorkerInput::Job(_) | WorkerInput::Alarm) => {
+                    self.happen(happening);
+                }
+                Happening::Serve(_)
+                | Happening::ReceiveOver(..)
+                | Happening::ToMaster(..)
+                | Happening::ToWorker(..)
+                | Happening::Document(..)
+                | Happening::Report(_)
+                | Happening::Disaster(_)
+                | Happening::Operate => {}
             }
         }
     }
@@ -208,6 +225,7 @@ impl World {
             }
             Happening::LatePut(path, content) => {
                 self.history.note(self.now, "late put", &[content.len() as u64]);
+                self.store.unseen.insert(path.clone());
                 self.store.put(&path, content);
             }
             Happening::Disaster(fault) => self.strike(fault),
@@ -355,11 +373,14 @@ impl World {
         }
     }
 
-    pub(crate) fn extend(&mut self, slot: usize, receipt: u64) {
+    /// Makes a lease last. Returns what its holder hears.
+    pub(crate) fn extend(&mut self, slot: usize, receipt: u64) -> bool {
         let now = self.now;
-        if !self.is_cut(Who::Worker(slot)) && !self.strikes(Fault::ExtensionLost) {
-            self.tasks.queue.extend(receipt, now);
+        if self.is_cut(Who::Worker(slot)) || self.strikes(Fault::ExtensionLost) {
+            return false;
         }
+        self.tasks.queue.extend(receipt, now);
+        true
     }
 
     pub(crate) fn release(&mut self, slot: usize, receipt: u64) {

@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use s3bl_core::id::{Attempt, TaskId};
 use s3bl_core::ledger::{ValidateTally, Verdict, WriteTally};
 use s3bl_core::task::{Class, Failure, Pass, ValidateOutcome, WriteOutcome, Written};
 use s3bl_core::toc::{EntryKind, TocEntry};
-use s3bl_core::unit::ByteCount;
+use s3bl_core::unit::{ByteCount, Timestamp};
 use s3bl_core::wire::{ResultBody, UploadStep, WireFinding, WriteResults, encode_outcomes};
+
+use crate::clock::Clock;
 
 /// A batch that lanes work on together.
 #[derive(Debug)]
@@ -33,6 +35,9 @@ pub(super) struct Batch {
     pub(super) step: Option<UploadStep>,
     outcomes: Mutex<Outcomes>,
     is_abandoned: AtomicBool,
+    /// When the lease may be over, as the clock shows it.
+    until: AtomicU64,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -95,7 +100,19 @@ impl Batch {
             step: None,
             outcomes: Mutex::new(outcomes),
             is_abandoned: AtomicBool::new(false),
+            until: AtomicU64::new(u64::MAX),
+            clock: Clock::start(),
         }
+    }
+
+    /// Lets nobody work on it from a moment on, as `clock` shows it, unless [`Batch::hold`] puts that off.
+    pub(super) fn with_lease(self, clock: Clock, until: Timestamp) -> Self {
+        Self { until: AtomicU64::new(until.0), clock, ..self }
+    }
+
+    /// Puts the end of the lease off.
+    pub(super) fn hold(&self, until: Timestamp) {
+        self.until.store(until.0, Ordering::Relaxed);
     }
 
     /// Makes it a step of the upload of its one entry.
@@ -113,8 +130,12 @@ impl Batch {
         self.is_abandoned.store(true, Ordering::Relaxed);
     }
 
+    /// Whether nothing may be written for it any more: it was given back, or its lease is over.
+    ///
+    /// Looks at the clock itself: a process that slept may be here before its driver hears what time it is.
     pub(super) fn is_abandoned(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed)
+            || self.clock.now() >= Timestamp(self.until.load(Ordering::Relaxed))
     }
 
     /// The entries that may be worked on from the start.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
 use s3bl_core::task::{Class, Failure, Pass};
+use s3bl_core::unit::Timestamp;
 use s3bl_core::wire::{
     Activity, Progress, ResultBody, ResultMessage, RunDocument, TaskMessage, WorkerReport,
     WorkerState, decode, decode_outcomes, encode,
@@ -191,6 +192,8 @@ struct Driver {
 enum Errand {
     /// A batch's result is on its queue.
     ResultSent(Pass, TaskId),
+    /// The lease of a delivery lasts, as it was asked for at this time.
+    Extended(u64, Timestamp),
     /// Something was said that nobody waits for.
     Done,
 }
@@ -301,6 +304,9 @@ impl Driver {
     fn take_errand(&mut self, errand: Result<Errand, tokio::task::JoinError>) {
         match errand {
             Ok(Errand::ResultSent(pass, task)) => self.feed(Event::ResultSent { pass, task }),
+            Ok(Errand::Extended(delivery, asked)) => {
+                self.feed(Event::Extended { delivery, asked });
+            }
             Ok(Errand::Done) => {}
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
@@ -345,7 +351,13 @@ impl Driver {
                     self.report(state, document, holding);
                 }
                 Effect::Receive { count } => self.receive(count),
-                Effect::Execute { delivery, .. } => self.execute(delivery),
+                Effect::Execute { delivery, until, .. } => self.execute(delivery, until),
+                Effect::Hold { pass, task, until } => {
+                    let held = self.batches.get(&(pass, task));
+                    if let Some(batch) = held.and_then(|held| held.batch.as_ref()) {
+                        batch.hold(until);
+                    }
+                }
                 Effect::SendResult { pass, task } => {
                     let held = self.batches.remove(&(pass, task));
                     if let Some(result) = held.and_then(|held| held.result) {
@@ -417,7 +429,7 @@ impl Driver {
     }
 
     /// Unpacks a batch and puts it before the lanes.
-    fn execute(&mut self, delivery: u64) {
+    fn execute(&mut self, delivery: u64, until: Timestamp) {
         let Some(message) = self.messages.remove(&delivery) else {
             return;
         };
@@ -429,7 +441,8 @@ impl Driver {
         let why = match (message.entries.unpack(), written) {
             (Ok(entries), Ok(written)) => {
                 let batch = Batch::new((task, attempt, pass), entries, written);
-                let batch = Arc::new(batch.with_step(message.step));
+                let batch = batch.with_step(message.step).with_lease(self.clock, until);
+                let batch = Arc::new(batch);
                 let held = Held { batch: Some(Arc::clone(&batch)), result: None };
                 self.batches.insert((pass, task), held);
                 self.agenda.add_batch(batch);
@@ -461,16 +474,18 @@ impl Driver {
         let Some(receipt) = known else {
             return;
         };
-        let tasks = Arc::clone(&self.doors.tasks);
+        let (tasks, asked) = (Arc::clone(&self.doors.tasks), self.clock.now());
         self.errands.spawn(async move {
             let done = match lease {
                 Lease::Extend => tasks.extend(&receipt).await,
                 Lease::Acknowledge => tasks.acknowledge(&receipt).await,
                 Lease::Release => tasks.release(&receipt).await,
             };
-            if let Err(error) = done {
+            match done {
+                Ok(()) if lease == Lease::Extend => return Errand::Extended(delivery, asked),
+                Ok(()) => {}
                 // Whatever was not said about the lease, the batch comes again and is counted once.
-                tracing::warn!(%error, "the queue did not take a word about a lease");
+                Err(error) => tracing::warn!(%error, "the queue did not take a word about a lease"),
             }
             Errand::Done
         });

@@ -2,9 +2,10 @@
 //!
 //! A request that ends wakes its neighbour on the same thread. Reading blocks, so it is done on other threads, many
 //! small files a hop. `read` is that hop, `write` a file that fits a request, `upload` one that is sent in parts, `step`
-//! the share of one that other workers send too, `verify` the pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read.
+//! the share of one that other workers send too, `late` what is done about a file that changed meanwhile, `verify` the pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read.
 
 mod compare;
+mod late;
 mod marker;
 mod read;
 mod step;
@@ -14,6 +15,7 @@ mod write;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use s3bl_core::id::{Attempt, TaskId};
@@ -101,7 +103,10 @@ const CHUNK_AHEAD: usize = 64;
 const PARTS_MIN: usize = 3;
 const PARTS_MAX: usize = 32;
 
-/// Starts lane `index`. It ends when `stop` turns true, without finishing what it has in hand.
+/// How long the end waits for requests that are on their way.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Starts lane `index`. It ends when `stop` turns true, without beginning anything more.
 pub(super) fn start(
     index: u32,
     shared: &Arc<Shared>,
@@ -183,10 +188,19 @@ impl Lane {
                 }
                 stopped = stop.wait_for(|is_stopped| *is_stopped) => {
                     drop(stopped);
-                    self.jobs.shutdown().await;
+                    self.finish().await;
                     return;
                 }
             }
+        }
+    }
+
+    /// Lets requests come to their end that are on their way: cut off, they might still be carried out, and nobody would
+    /// look at what they left. What is not on its way was abandoned before.
+    async fn finish(&mut self) {
+        let all = async { while self.jobs.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_REQUESTS, all).await.is_err() {
+            self.jobs.shutdown().await;
         }
     }
 

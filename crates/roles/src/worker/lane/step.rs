@@ -14,10 +14,11 @@ use s3bl_core::unit::ByteCount;
 use s3bl_core::wire::{ResultBody, UploadStep, UploadWork};
 use s3bl_port::source::{SourceError, SourceFile};
 use s3bl_port::store::{StoreError, StoredPart, UploadId, Whole};
+use tokio::time::Instant;
 
 use super::upload::{Trouble, Upload};
 use super::write::{fail, finish, key_of, written};
-use super::{Context, LaneEvent};
+use super::{Context, LaneEvent, late};
 use crate::worker::batch::Batch;
 
 /// Whether the parts of a file are handed out to all workers.
@@ -61,6 +62,7 @@ pub(super) async fn begin(context: &Arc<Context>, batch: &Arc<Batch>, step: &Upl
         }
         Err(failure) => return refuse(context, batch, failure).await,
     };
+    let opened = Instant::now();
     let file = match open(context, batch, plan).await {
         Ok(file) => file,
         Err(error) => {
@@ -84,6 +86,12 @@ pub(super) async fn begin(context: &Arc<Context>, batch: &Arc<Batch>, step: &Upl
             let whole = Whole { size: plan.size, crc64nvme: *crc64nvme };
             match context.store.complete_upload(&key, &id, &parts, whole).await {
                 Ok(stored) => {
+                    let version = (file.facts(), opened);
+                    if late::is_superseded(context, batch, &entry.path, version).await {
+                        // The master has it begun anew.
+                        let changed = SourceError::changed("write", &entry.path);
+                        return refuse(context, batch, changed.failure(1)).await;
+                    }
                     let sum = (plan.size, *crc64nvme);
                     let mut written =
                         written(&batch.entries[0], file.facts(), &stored, sum, plan.parts);

@@ -10,10 +10,11 @@ use s3bl_core::task::{Class, Failure, WriteOutcome};
 use s3bl_core::toc::PosixFacts;
 use s3bl_port::source::{SourceError, SourceFile};
 use s3bl_port::store::{Body, NewObject, StoreError, Stored, StoredPart, UploadId, Whole};
+use tokio::time::Instant;
 
 use super::read::{READ_ATTEMPTS_MAX, READ_PAUSE};
 use super::write::{fail, finish, key_of, written};
-use super::{Context, LaneEvent, step};
+use super::{Context, LaneEvent, late, step};
 use crate::worker::batch::Batch;
 use crate::worker::buffer::Buffer;
 use crate::worker::meter::Meter;
@@ -33,6 +34,8 @@ pub(in crate::worker) struct Upload {
     last: u32,
     /// How often this file has been begun, from 1; `None` for a range of an upload that is not this worker's alone.
     attempt: Option<u32>,
+    /// When the file was opened.
+    opened: Instant,
     state: Mutex<State>,
 }
 
@@ -61,13 +64,23 @@ impl std::fmt::Debug for Upload {
 
 /// Begins to send a file that may be too large for one request.
 pub(super) async fn begin(context: &Arc<Context>, batch: &Arc<Batch>, index: usize) {
-    begin_attempt(context, batch, index, 1).await;
+    if !batch.is_abandoned() {
+        begin_attempt(context, batch, index, 1).await;
+    }
+}
+
+/// Writes the newer version of a file that changed while it was written.
+pub(super) async fn write_again(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    index: usize,
+    attempt: u32,
+) {
+    let changed = SourceError::changed("write", &batch.entries[index].path);
+    Box::pin(again_or_fail(context, batch, index, attempt, &changed)).await;
 }
 
 async fn begin_attempt(context: &Arc<Context>, batch: &Arc<Batch>, index: usize, attempt: u32) {
-    if batch.is_abandoned() {
-        return;
-    }
     let entry = &batch.entries[index];
     let key = match key_of(context, entry) {
         Ok(key) => key,
@@ -116,7 +129,8 @@ impl Upload {
         let (next, last) = (*parts.start(), *parts.end());
         let state = State { next, in_flight: 0, parts: Vec::new(), trouble: None };
         let (batch, state) = (Arc::clone(batch), Mutex::new(state));
-        Self { batch, index, key, id, plan, file, last, attempt: None, state }
+        let opened = Instant::now();
+        Self { batch, index, key, id, plan, file, last, attempt: None, opened, state }
     }
 
     /// Hands out the next part, unless all are taken or the upload is lost anyway.
@@ -199,6 +213,10 @@ impl Upload {
                 let facts: &PosixFacts = self.file.facts();
                 let sum = (whole.size, whole.crc64nvme);
                 let entry = &batch.entries[index];
+                let version = (facts, self.opened);
+                if late::is_superseded(context, batch, &entry.path, version).await {
+                    return write_again(context, batch, index, attempt).await;
+                }
                 let mut written = written(entry, facts, &stored, sum, self.plan.count());
                 written.retries += parts.iter().map(|part| part.retries).sum::<u32>();
                 finish(context, batch, index, WriteOutcome::Written(written)).await;
@@ -266,6 +284,7 @@ async fn put_whole(
     let facts = *file.facts();
     let length = usize::try_from(facts.size.0).expect("a file below the threshold fits memory");
     let buffer = context.buffers.lend(length + 1).await;
+    let opened = Instant::now();
     let reader = Arc::clone(&file);
     let read = context
         .block(move |_| {
@@ -286,6 +305,9 @@ async fn put_whole(
     match context.store.put(object, body).await {
         Ok(stored) => {
             Meter::add(&context.meter.sent_bytes, facts.size.0);
+            if late::is_superseded(context, batch, &entry.path, (&facts, opened)).await {
+                return write_again(context, batch, index, attempt).await;
+            }
             let written = written(entry, &facts, &stored, sum, 0);
             finish(context, batch, index, WriteOutcome::Written(written)).await;
         }

@@ -11,9 +11,10 @@ use s3bl_core::task::{Class, Failure, WriteOutcome, WriteProof, Written};
 use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
 use s3bl_core::unit::ByteCount;
 use s3bl_port::store::{Body, NewObject, StoreError, Stored};
+use tokio::time::Instant;
 
 use super::read::{Reading, read_chunk};
-use super::{Context, LaneEvent, Step, step, upload};
+use super::{Context, LaneEvent, Step, late, step, upload};
 use crate::worker::batch::{Batch, Left, content_of};
 use crate::worker::meter::Meter;
 
@@ -23,6 +24,8 @@ pub(in crate::worker) struct Readied {
     facts: PosixFacts,
     bytes: Bytes,
     crc64nvme: Crc64Nvme,
+    /// Before it was read.
+    read: Instant,
 }
 
 /// Reads some entries; what cannot be put as it is gets its outcome, or goes its own way, here.
@@ -47,6 +50,7 @@ pub(super) async fn ready(context: Arc<Context>, batch: Arc<Batch>, range: Range
     let bytes = content_of(&batch.entries[range.clone()]).0 as usize + count + 1;
     let buffer = context.buffers.lend(bytes).await;
     let (reader_batch, reader_range) = (Arc::clone(&batch), range.clone());
+    let read = Instant::now();
     let readings = context
         .block(move |context| read_chunk(context, &reader_batch, reader_range, buffer))
         .await;
@@ -54,7 +58,7 @@ pub(super) async fn ready(context: Arc<Context>, batch: Arc<Batch>, range: Range
     for (index, reading) in range.zip(readings) {
         match reading {
             Reading::Content { facts, bytes, crc64nvme } => {
-                readied.push(Readied { index, facts, bytes, crc64nvme });
+                readied.push(Readied { index, facts, bytes, crc64nvme, read });
             }
             Reading::Large => upload::begin(&context, &batch, index).await,
             Reading::Skipped(failure) => {
@@ -73,7 +77,7 @@ pub(super) async fn write(context: &Arc<Context>, batch: &Arc<Batch>, readied: R
     if batch.is_abandoned() {
         return;
     }
-    let Readied { index, facts, bytes, crc64nvme } = readied;
+    let Readied { index, facts, bytes, crc64nvme, read } = readied;
     let entry = &batch.entries[index];
     let key = match context.settings.keys.key(&entry.path, entry.kind) {
         Ok(Some(key)) => key,
@@ -91,6 +95,11 @@ pub(super) async fn write(context: &Arc<Context>, batch: &Arc<Batch>, readied: R
     match context.store.put(object, Body { bytes, crc64nvme }).await {
         Ok(stored) => {
             Meter::add(&context.meter.sent_bytes, size);
+            if entry.kind == EntryKind::File
+                && late::is_superseded(context, batch, &entry.path, (&facts, read)).await
+            {
+                return upload::write_again(context, batch, index, 1).await;
+            }
             let written = written(entry, &facts, &stored, (ByteCount(size), crc64nvme), 0);
             finish(context, batch, index, WriteOutcome::Written(written)).await;
         }
