@@ -99,7 +99,8 @@ pub struct SourceError {
 impl SourceError {
     /// The file at `path` is another version than the one that was begun.
     pub fn changed(action: &'static str, path: &RelPath) -> Self {
-        let source = std::io::Error::other("the file is another version than the one that was begun");
+        let source =
+            std::io::Error::other("the file is another version than the one that was begun");
         Self { class: Class::SourceChanged, action, path: path.clone(), source }
     }
 

@@ -64,7 +64,8 @@ pub(crate) async fn lead(
     // An upload whose end nobody told: its worker died, or its word came late.
     let is_lone = matches!(settings.crew, Crew::Local(_)) && !was_taken_up;
     // Without any upload nothing was begun whose reply got lost.
-    let has_uploads = |write: &WriteTally| write.requests.contains_key("create_upload") || write.failed > 0;
+    let has_uploads =
+        |write: &WriteTally| write.requests.contains_key("create_upload") || write.failed > 0;
     let is_known = is_lone && !has_uploads(&ledger.recover().map_err(ledger_failure)?.write);
     let which = if is_known { Which::Known } else { Which::All };
     let ledger = abort_uploads(ledger, &header, &prepared, which).await?;

@@ -39,8 +39,8 @@ pub(crate) async fn abort_uploads(
     let recovered = ledger.recover().map_err(ledger_failure)?;
     let mut uploads = recovered.uploads;
     let threshold = header.settings.transfer.multipart_threshold;
-    let may_be_unknown = which == Which::All
-        && recovered.toc.is_none_or(|(totals, _)| totals.bytes >= threshold);
+    let may_be_unknown =
+        which == Which::All && recovered.toc.is_none_or(|(totals, _)| totals.bytes >= threshold);
     if which == Which::Lost {
         uploads.retain(|mark| recovered.tables.iter().all(|table| table.plan.mark != *mark));
     }

@@ -6,8 +6,8 @@ use s3bl_core::ledger::{
     FindingPhase, PhaseVisit, Record, Recovered, ValidateTally, WorkerTally, WriteTally,
 };
 use s3bl_core::master::Phase;
-use s3bl_core::plan::UploadMark;
 use s3bl_core::path::RelPath;
+use s3bl_core::plan::UploadMark;
 use s3bl_core::task::Class;
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::{FindingRow, Ledger, LedgerError};

@@ -98,7 +98,8 @@ fn a_file_that_is_begun_anew_has_one_table_and_its_steps_have_numbers_of_their_o
     let broken = Record::UploadBroken(plan("u").mark);
     ledger.append(&[large().plan_record(), planned("u", 0), broken, planned("v", 4)]).unwrap();
     let recovered = ledger.recover().unwrap();
-    let marks: Vec<_> = recovered.tables.iter().map(|table| table.plan.mark.upload.as_str()).collect();
+    let marks: Vec<_> =
+        recovered.tables.iter().map(|table| table.plan.mark.upload.as_str()).collect();
     assert_eq!((marks, recovered.uploads.len(), recovered.steps), (vec!["v"], 2, 8));
 }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::{Effect, Phase};
 use super::machine::{Master, OnceDurable};
 use super::settle::Done;
+use super::{Effect, Phase};
 use crate::id::{Attempt, TaskId, WorkerId};
 use crate::ledger::{PartTable, Record};
-use crate::planted::{self, Bug};
 use crate::plan::{PartMark, UploadMark, UploadPlan};
+use crate::planted::{self, Bug};
 use crate::task::Class;
 use crate::unit::{ByteCount, Timestamp};
 

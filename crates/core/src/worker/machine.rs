@@ -379,9 +379,10 @@ impl Worker {
 
     /// Content that the worker may take on.
     fn room(&self) -> ByteCount {
-        let full = self.document.as_ref().map_or(ByteCount(0), |document| {
-            document.settings.batch.content_max
-        });
+        let full = self
+            .document
+            .as_ref()
+            .map_or(ByteCount(0), |document| document.settings.batch.content_max);
         let held = self.held.values().map(|held| held.content.0).sum();
         ByteCount(full.0.saturating_mul(FULL_BATCHES).saturating_sub(held))
     }

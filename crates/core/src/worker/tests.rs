@@ -49,7 +49,10 @@ fn document(revision: u64, phase: Phase) -> Event {
 
 fn delivered(pass: Pass, delivery: u64) -> Event {
     let (epoch, task, attempt) = (Epoch(1), TaskId(1), Attempt(1));
-    Event::Delivered { head: TaskHead { run: run(), epoch, pass, task, attempt, content: ByteCount(1) }, delivery }
+    Event::Delivered {
+        head: TaskHead { run: run(), epoch, pass, task, attempt, content: ByteCount(1) },
+        delivery,
+    }
 }
 
 fn effects(worker: &mut Worker, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {

@@ -32,7 +32,12 @@ impl World {
     }
 
     /// Goes on with a step of an upload.
-    pub(crate) fn go_on_with_upload(&mut self, slot: usize, job: &mut Job, step: &UploadStep) -> Step {
+    pub(crate) fn go_on_with_upload(
+        &mut self,
+        slot: usize,
+        job: &mut Job,
+        step: &UploadStep,
+    ) -> Step {
         let UploadStep { plan, work } = step;
         let entry = job.entry().clone();
         let present = self.source.file(&entry.path).present().cloned();
@@ -80,7 +85,9 @@ impl World {
         let number = first + job.sent.len() as u32;
         if number > last {
             let opened = job.in_hand.as_ref().expect("it was opened");
-            if !plan.is_of(ByteCount(present.content.len() as u64), present.mtime) || opened != present {
+            if !plan.is_of(ByteCount(present.content.len() as u64), present.mtime)
+                || opened != present
+            {
                 return self.break_off(plan, Class::SourceChanged);
             }
             let (mark, parts) = (plan.mark.clone(), std::mem::take(&mut job.sent));

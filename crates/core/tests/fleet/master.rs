@@ -10,8 +10,8 @@ use s3bl_core::master::{Effect, Ending, Event, Master};
 use s3bl_core::plan::UploadPlan;
 use s3bl_core::task::{Class, Failure, Pass};
 use s3bl_core::wire::{
-    ResultBody, ResultMessage, TaskMessage, UploadStep, UploadWork, WireFinding, WorkerReport, decode,
-    encode,
+    ResultBody, ResultMessage, TaskMessage, UploadStep, UploadWork, WireFinding, WorkerReport,
+    decode, encode,
 };
 
 use super::chance::{MINUTE, Moment, SECOND};
@@ -386,7 +386,9 @@ impl World {
         let ResultMessage { task, attempt, worker, body, .. } = message;
         let (wire, pass): (&[WireFinding], _) = match &body {
             // What a step came to may be begun anew.
-            ResultBody::Written { findings, .. } => (findings, (!task.is_step()).then_some(Pass::Write)),
+            ResultBody::Written { findings, .. } => {
+                (findings, (!task.is_step()).then_some(Pass::Write))
+            }
             ResultBody::Validated { findings, .. } => (findings, Some(Pass::Validate)),
             ResultBody::PartsStored { .. }
             | ResultBody::UploadPlanned(_)
@@ -404,9 +406,8 @@ impl World {
         );
         let machine = &self.master.as_ref().expect("the master lives").machine;
         let batch = machine.batch_of(task).filter(|_| machine.awaits(task) && !wire.is_empty());
-        let findings = batch.map_or_else(Vec::new, |batch| {
-            name_findings(&self.ledger.durable.tasks[&batch], wire)
-        });
+        let findings = batch
+            .map_or_else(Vec::new, |batch| name_findings(&self.ledger.durable.tasks[&batch], wire));
         let body = Box::new(body);
         self.feed_master(Event::Delivered { task, attempt, worker, body, receipt, findings });
     }

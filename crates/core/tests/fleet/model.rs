@@ -228,7 +228,11 @@ fn judge_queues(world: &World, durable: &Durable) {
 /// Nothing that counts as completed or aborted is left in the store; where nothing goes wrong nothing at all.
 fn judge_uploads(world: &World, durable: &Durable) {
     for mark in world.store.uploads.keys() {
-        assert_ne!(durable.uploads.get(mark), Some(&true), "an upload that counts as ended is left");
+        assert_ne!(
+            durable.uploads.get(mark),
+            Some(&true),
+            "an upload that counts as ended is left"
+        );
         assert!(!world.faults.is_calm(), "an upload is left although nothing went wrong");
     }
 }

@@ -6,9 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use s3bl_core::id::{TaskId, WorkerId};
-use s3bl_core::ledger::{
-    FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally,
-};
+use s3bl_core::ledger::{FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally};
 use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings};
 use s3bl_core::task::{Class, Failure};
 use s3bl_core::wire::{ResultBody, ResultMessage, WireFinding, encode};

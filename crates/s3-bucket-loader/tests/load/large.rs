@@ -89,7 +89,12 @@ fn known_parts(stage: &Stage) -> usize {
 /// Kills a load when this request of the upload is held up, and resumes it. Returns how many parts were known, and what
 /// was requested after.
 #[track_caller]
-fn resumed_after_kill(stage: &Stage, tree: &Tree, stall: Rule, is_there: impl Fn() -> bool) -> Vec<Seen> {
+fn resumed_after_kill(
+    stage: &Stage,
+    tree: &Tree,
+    stall: Rule,
+    is_there: impl Fn() -> bool,
+) -> Vec<Seen> {
     let proxy = Proxy::start(stage.server.address(), [stall]).unwrap();
     let mut load = stage.command_at(&proxy.endpoint_url(), "load", tree);
     cut_small(load.args(["--concurrency", "1"]));
@@ -141,7 +146,8 @@ fn an_upload_that_somebody_aborted_meanwhile_is_begun_anew() {
     let part = seen.iter().find(|seen| is_part(seen)).unwrap();
     let upload = part.target.rsplit_once("uploadId=").unwrap().1;
     let key = ["--key", "some/prefix/large.bin", "--upload-id", upload];
-    let abort = [&["s3api", "abort-multipart-upload", "--bucket", &stage.bucket][..], &key].concat();
+    let abort =
+        [&["s3api", "abort-multipart-upload", "--bucket", &stage.bucket][..], &key].concat();
     Tool::Aws.run(&stage.server, abort).unwrap();
 
     stage.run(["resume", "latest"]).expect(0);
@@ -156,8 +162,7 @@ fn an_upload_that_nobody_heard_of_is_found_and_aborted() {
     let late = Fault::DelayReply(Duration::from_mins(5));
     let unheard = Rule::once(late).method("POST").target_contains("/large.bin?uploads");
     let listed = ["s3api", "list-multipart-uploads", "--bucket", &stage.bucket];
-    let is_begun =
-        || Tool::Aws.run(&stage.server, listed).unwrap().text().contains("large.bin");
+    let is_begun = || Tool::Aws.run(&stage.server, listed).unwrap().text().contains("large.bin");
 
     let after = resumed_after_kill(&stage, &tree, unheard, is_begun);
 

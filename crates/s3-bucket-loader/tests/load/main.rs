@@ -10,6 +10,7 @@ mod fleet_stage;
 mod input;
 mod interrupted;
 mod large;
+mod late;
 mod output;
 mod refused;
 mod stage;

@@ -2,9 +2,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use s3bl_core::id::{TaskId, WorkerId};
-use s3bl_core::ledger::{
-    Finding, FindingPhase, Planned, Record, ValidateTally, WriteTally,
-};
+use s3bl_core::ledger::{Finding, FindingPhase, Planned, Record, ValidateTally, WriteTally};
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::WalkTotals;
 use s3bl_core::unit::Timestamp;

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 use s3bl_core::id::{TaskId, WorkerId};
-use s3bl_core::ledger::{
-    FindingPhase, Recovered, ValidateTally, WorkerTally, WriteTally,
-};
+use s3bl_core::ledger::{FindingPhase, Recovered, ValidateTally, WorkerTally, WriteTally};
 use s3bl_core::task::{Class, Evidence};
 use s3bl_core::toc::WalkTotals;
 

@@ -20,7 +20,8 @@ use s3bl_port::store::{
 use s3bl_s3::{
     AbortMultipartUpload, AttributeError, ChecksumType, Client, CompleteMultipartUpload,
     CompletedPart, CreateMultipartUpload, ErrorKind, GetObject, HeadObject, HeadObjectOutput,
-    ListMultipartUploads, ListObjectsV2, ObjectAttributes, ObjectBody, PayloadCheck, PutObject, UploadPart,
+    ListMultipartUploads, ListObjectsV2, ObjectAttributes, ObjectBody, PayloadCheck, PutObject,
+    UploadPart,
 };
 
 use super::attempt::{Answered, Attempts, GivenUp};

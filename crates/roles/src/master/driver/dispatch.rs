@@ -125,9 +125,9 @@ fn completion(plan: &UploadPlan, parts: &[PartMark]) -> Result<UploadWork, Ledge
         let what = format!("{} of {} parts of `{}`", parts.len(), plan.parts, plan.mark.key);
         return Err(LedgerError::Damaged { what });
     };
-    let crc64nvme = others.iter().fold(first.crc64nvme, |whole, part| {
-        whole.joined(part.crc64nvme, part.size.0)
-    });
+    let crc64nvme = others
+        .iter()
+        .fold(first.crc64nvme, |whole, part| whole.joined(part.crc64nvme, part.size.0));
     let retries = parts.iter().map(|part| part.retries).sum();
     let parts = parts.iter().map(|part| (part.etag.clone(), part.crc64nvme)).collect();
     Ok(UploadWork::Complete { parts, crc64nvme, retries })

@@ -23,7 +23,8 @@ use crate::worker::batch::Batch;
 
 /// Whether the parts of a file are handed out to all workers.
 pub(super) fn is_for_many(context: &Context, batch: &Batch, plan: &PartPlan) -> bool {
-    let is_alone = matches!(&batch.entries[..], [entry] if entry.size >= context.settings.range_size);
+    let is_alone =
+        matches!(&batch.entries[..], [entry] if entry.size >= context.settings.range_size);
     is_alone && plan.count() <= RANGED_PARTS_MAX
 }
 
@@ -81,7 +82,9 @@ pub(super) async fn begin(context: &Arc<Context>, batch: &Arc<Batch>, step: &Upl
             let upload = Upload::new((batch, 0), (key, id), (cut, file), *first..=*last);
             context.agenda.add_upload(Arc::new(upload));
         }
-        UploadWork::Complete { parts, crc64nvme, retries } if parts.len() == plan.parts as usize => {
+        UploadWork::Complete { parts, crc64nvme, retries }
+            if parts.len() == plan.parts as usize =>
+        {
             let parts = stored(&cut, parts);
             let whole = Whole { size: plan.size, crc64nvme: *crc64nvme };
             match context.store.complete_upload(&key, &id, &parts, whole).await {
