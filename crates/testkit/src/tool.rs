@@ -151,11 +151,11 @@ pub(crate) fn run(command: &mut Command) -> Result<Output, ToolError> {
 }
 
 /// Looks in the project's `.venv`, then on `PATH`, then where Debian keeps servers.
-fn find(name: &str) -> Result<PathBuf, ToolError> {
+pub(crate) fn find(name: &str) -> Result<PathBuf, ToolError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(project_root().join(".venv/bin"))
         .chain(std::env::split_paths(&path))
-        .chain([PathBuf::from("/usr/sbin")])
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())
         .ok_or_else(|| ToolError::NotInstalled { program: name.to_owned() })

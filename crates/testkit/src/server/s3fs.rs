@@ -61,7 +61,7 @@ fn launch(server: &Server, bucket: &str, directory: &Path) -> Result<Launch, Sta
         program: tool::installed("s3fs")?,
         arguments: arguments.into_iter().map(Into::into).collect(),
         environment: Vec::new(),
-        port: server.address().port(),
+        address: server.address,
         ready: Ready::Mounted,
         leases: Vec::new(),
     })
