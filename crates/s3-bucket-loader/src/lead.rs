@@ -77,7 +77,7 @@ pub(crate) async fn abort_uploads(
         return Ok(ledger);
     }
     let store = prepared.open_store.open(wiring::lone_pacer(&header.settings));
-    let keys = KeyMap::new(&header.settings.destination.prefix);
+    let keys = KeyMap::of(&header.settings);
     for mark in uploads {
         let Some(key) = keys.own(&mark.key) else {
             continue;

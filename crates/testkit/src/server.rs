@@ -1,4 +1,4 @@
-//! The servers: SeaweedFS, moto and the JuiceFS gateway speak S3, NATS carries messages, s3fs shows a bucket as a file
+//! The servers: SeaweedFS, moto and the JuiceFS gateway speak S3, NATS carries messages, s3fs and yas3fs show a bucket as a file
 //! system.
 
 mod juicefs;
@@ -6,6 +6,7 @@ mod moto;
 mod nats;
 mod s3fs;
 mod seaweed;
+mod yas3fs;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use nats::Nats;
 pub use s3fs::S3fs;
+pub use yas3fs::Yas3fs;
 
 use crate::process::{Launch, Lifetime, Process};
 use crate::shared;

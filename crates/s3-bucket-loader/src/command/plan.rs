@@ -61,7 +61,7 @@ pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, Command
     open_bucket(&settings.destination, None).await?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let crawl = CrawlPlan { selection: settings.select.clone(), batch: settings.batch, threads };
-    let keys = KeyMap::new(&settings.destination.prefix);
+    let keys = KeyMap::of(&settings);
     let sink = Sink { settings: &settings, keys, gathered: Mutex::default() };
     let start = Instant::now();
     let toc = source.crawl(&crawl, &sink).map_err(CommandFailure::could_not_run)?;

@@ -159,7 +159,7 @@ async fn gather_fleet(
 pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
     LaneSettings {
         mode: run.mode,
-        keys: KeyMap::new(&run.destination.prefix),
+        keys: KeyMap::of(run),
         transfer: run.transfer.clone(),
         symlinks: run.select.symlinks,
         validate: run.validate,

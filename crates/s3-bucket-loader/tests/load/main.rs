@@ -10,6 +10,7 @@ mod fleet_stage;
 mod input;
 mod interrupted;
 mod output;
+mod readers;
 mod refused;
 mod stage;
 mod tampered;
