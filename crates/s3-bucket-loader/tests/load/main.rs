@@ -11,6 +11,7 @@ mod fleet_trouble;
 mod input;
 mod interrupted;
 mod namespaces;
+mod objects;
 mod output;
 mod readers;
 mod refused;

@@ -72,6 +72,11 @@ impl ObjectStyle {
             let name = HeaderName::from_static("x-amz-object-lock-legal-hold");
             attributes = attributes.with(name, "ON")?;
         }
+        // Whoever locks an object must send a checksum, and moto takes the word for it that names its kind.
+        if object.retention.is_some() || object.has_legal_hold {
+            let name = HeaderName::from_static("x-amz-sdk-checksum-algorithm");
+            attributes = attributes.with(name, "CRC64NVME")?;
+        }
         Ok(attributes)
     }
 }
