@@ -194,15 +194,22 @@ class PassingOn(BaseHTTPRequestHandler):
             connection.close()
             # A request without an answer is one too. list.append is atomic: connections need no lock.
             self.seen.append(Seen(unix, operation(self.headers, body), max(len(body), len(content))))
-        self.send_response_only(reply.status)
-        for name, value in reply.getheaders():
+        try:
+            self._answer(reply.status, reply.getheaders(), content)
+        except OSError:
+            # The client waits no longer.
+            self.close_connection = True
+
+    do_GET = do_POST
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
             if name.lower() not in ("connection", "transfer-encoding", "content-length"):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    do_GET = do_POST
 
     def log_message(self, format: str, *args) -> None:
         """Says nothing: the requests are noted."""

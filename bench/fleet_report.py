@@ -74,11 +74,13 @@ def master_cpu_per_file(scenario: dict, samples: Samples) -> str:
     return spread(of(samples["fleet"], of_master), " µs")
 
 
-def requests(scenario: dict, samples: Samples) -> str:
-    asked = samples["fleet"][-1]["requests"]
-    write, validate, whole = (asked[part]["sqs"] + asked[part]["sns"] for part in ("write", "validate", "all"))
+def requests(scenario: dict, samples: Samples, row: str = "fleet") -> str:
+    sample = samples[row][-1]
+    asked = [sample["requests"][part] for part in ("write", "validate", "all")]
+    write, validate, whole = (part["sqs"] + part["sns"] for part in asked)
     rest = whole - write - validate
-    return f"{whole:,}: {write:,} in WRITE, {validate:,} in VALIDATE, {rest:,} to meet and to part"
+    shares = f"{write:,} in WRITE, {validate:,} in VALIDATE, {rest:,} to meet and to part"
+    return f"{whole:,} in {number(sample['wall'])} s: {shares}"
 
 
 def requests_by_report(scenario: dict, samples: Samples) -> str:
@@ -136,6 +138,15 @@ def sqs(scenario: str, files: str, bar: str) -> list[Measure]:
     ]
 
 
+def slow() -> list[Measure]:
+    group = "100,000 empty files, 4 workers over SQS and SNS, the store admits 500 requests/s"
+    return [
+        Measure("fleet-sqs-slow", group, "requests, reports every 5 s", "", requests),
+        Measure("fleet-sqs-slow", group, "requests, reports every 30 s", "",
+                lambda scenario, samples: requests(scenario, samples, "fleet-calm")),
+    ]  # fmt: skip
+
+
 def alone(scenario: str, entries: str) -> list[Measure]:
     group = f"A made-up table of {entries} entries, the master on one core"
     return [
@@ -162,6 +173,7 @@ RESUMED = "1,000,000 empty files over NATS, the master killed: from `resume` unt
 MEASURES: list[Measure] = [
     *sqs("fleet-sqs-1m", "1,000,000", "≤ 3,000"),
     *sqs("fleet-sqs", "200,000", ""),
+    *slow(),
     *nats("fleet-nats-200k", "200,000"),
     *nats("fleet-nats", "20,000"),
     *alone("hand-out", "10,000,000"),

@@ -132,6 +132,15 @@ FLEETS: dict[str, FleetScenario | HandOutScenario] = {
         "1,000,000 files of 4 KiB over SQS and SNS", "small-1m", "tiny", "sqs",
         {"fleet": FleetRow("4 workers", 4, 8)}, rounds_max=1,
     ),
+    # What time costs: polls, reports and longer leases, whatever the number of files.
+    "fleet-sqs-slow": FleetScenario(
+        "100,000 empty files over SQS and SNS, the server admits 500 requests/s", "crawl-100k", "tiny", "sqs",
+        {
+            "fleet": FleetRow("4 workers that report every 5 s", 4, 8),
+            "fleet-calm": FleetRow("4 workers that report every 30 s", 4, 8, ("--summary-interval", "30s")),
+        },
+        ("--rps-limit", "500"), rounds_max=1,
+    ),
     "resume-1m": FleetScenario(
         "1,000,000 empty files over NATS, the master killed and resumed", "crawl-1m", "crawl-100k", "nats",
         {
