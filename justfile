@@ -48,7 +48,7 @@ audit:
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# The benchmark against other tools; hours, and 20 GB. `just bench small --quick` shows whether it works.
+# The benchmark against other tools; hours, and 30 GB. `just bench small --quick` shows whether it works.
 bench *arguments:
     bench/run.py {{ arguments }}
     bench/report.py

@@ -63,6 +63,9 @@ SETS = {
     data_set.name: data_set
     for data_set in (
         DataSet("small", files=20_000, per_folder=200, bytes=20_000 * 4 * KIB),
+        # Long enough for a fleet that starting it does not count.
+        DataSet("small-200k", files=200_000, per_folder=200, bytes=200_000 * 4 * KIB),
+        DataSet("small-1m", files=1_000_000, per_folder=1_000, bytes=1_000_000 * 4 * KIB),
         DataSet("medium", files=2_000, per_folder=100, bytes=2_000 * 512 * KIB),
         DataSet("large", files=4, per_folder=4, bytes=4 * GIB),
         # The first job of the original s3-bucket-loader: 35,000 files, 11 GB.

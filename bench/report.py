@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import chart
+import fleet_report
 from figures import GIB, Figure, Row, accepted_per_second, base, rows, settling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,8 +129,34 @@ def rate_table(scenario: dict) -> str:
 TABLES = {"load": load_table, "crawl": crawl_table, "rate": rate_table}
 
 
-def commands(scenario: dict) -> str:
-    lines = [fields["command"] for fields in scenario["rows"].values() if "command" in fields]
+def fleet_section(scenarios: dict) -> str:
+    """All scenarios of the fleet in one table."""
+    fleets = {key: scenario for key, scenario in scenarios.items() if scenario["kind"] in FLEET_KINDS}
+    if not fleets:
+        return ""
+    dates = sorted({scenario["date"] for scenario in fleets.values()})
+    reproduce = (
+        f"Measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))} by `bench/run.py {' '.join(fleets)}`: master and "
+        "workers are processes of this machine and share its cores with the null server and the broker. Every run "
+        "validates by LIST. The bars are the project's own."
+    )
+    asked = [
+        f"What the server was asked, {scenario['title']}: {fleet_report.kinds(scenario)}."
+        for key, scenario in fleets.items()
+        if scenario["kind"] == "fleet" and fleet_report.kinds(scenario)
+    ]
+    return "\n\n".join(["### The fleet", reproduce, fleet_report.table(fleets), *asked, commands(*fleets.values())])
+
+
+FLEET_KINDS = ("fleet", "hand-out")
+
+
+def commands(*scenarios: dict) -> str:
+    rows_of_all = [fields for scenario in scenarios for fields in scenario["rows"].values()]
+    lines = [fields["command"] for fields in rows_of_all if "command" in fields]
+    if len(scenarios) > 1:
+        # Scenarios of fleets start the same workers.
+        lines = list(dict.fromkeys("\n".join(lines).splitlines()))
     return "<details><summary>Commands</summary>\n\n```sh\n" + "\n".join(lines) + "\n```\n\n</details>"
 
 
@@ -172,8 +199,10 @@ def block(results: dict) -> str:
         )
         if path.exists()
     ]
-    sections = [section(key, scenario) for key, scenario in results["scenarios"].items()]
-    return "\n\n".join([preface(results), *charts, *sections])
+    scenarios = results["scenarios"]
+    sections = [section(key, scenario) for key, scenario in scenarios.items() if scenario["kind"] in TABLES]
+    fleets = fleet_section(scenarios)
+    return "\n\n".join([preface(results), *charts, *sections, *([fleets] if fleets else [])])
 
 
 def write(results: dict) -> None:

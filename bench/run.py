@@ -27,7 +27,8 @@ from pathlib import Path
 import datasets
 import measure
 import peers
-from scenarios import SCENARIOS, Scenario
+from fleet_run import FleetBench
+from scenarios import FLEETS, SCENARIOS, Scenario
 from tools import CREDENTIALS, TOOLS, Job, Tool
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,7 +55,7 @@ class Bench:
 
     def save(self) -> None:
         measured = self.results["scenarios"]
-        self.results["scenarios"] = {name: measured[name] for name in SCENARIOS if name in measured}
+        self.results["scenarios"] = {name: measured[name] for name in [*SCENARIOS, *FLEETS] if name in measured}
         self.results["is_quick"] = self.args.quick
         self.results["machine"] = machine()
         self.results["versions"] = {
@@ -65,9 +66,12 @@ class Bench:
         self.results_file.write_text(json.dumps(self.results, indent=1) + "\n")
 
     def run(self, name: str) -> None:
+        if name in FLEETS:
+            FleetBench(self).run(name)
+            return
         scenario = SCENARIOS[name]
         data_set = datasets.SETS[scenario.quick_set if self.args.quick else scenario.data_set]
-        data = self._make(data_set)
+        data = self.make(data_set)
         measure.read_all(data)
         rows = self._rows(name, scenario)
         for round_number in range(min(self.args.rounds, scenario.rounds_max)):
@@ -80,7 +84,8 @@ class Bench:
                 print(line(name, round_number + 1, tool_name, sample), flush=True)
                 self._record(name, scenario, data_set, rows)
 
-    def _make(self, data_set: datasets.DataSet) -> Path:
+    def make(self, data_set: datasets.DataSet) -> Path:
+        """Answers the folder of a data set, made now unless it is there."""
         # In a process of its own: what this one ever held of memory, its children start with.
         script = [sys.executable, ROOT / "bench/datasets.py", data_set.name]
         script += ["--dir", self.args.dir, "--free-min", str(self.args.free_min)]
@@ -129,7 +134,7 @@ class Bench:
         argv = tool.argv(job)
         extra = tool.env(job)
         row["command"] = shown([*(f"{key}={value}" for key, value in extra.items()), *argv], job)
-        env = environment(home) | extra | self._trust(scenario)
+        env = self.environment(home) | extra | self._trust(scenario)
         try:
             usage = measure.run(argv, env, home / "log", scenario.seconds_max, server.pid)
         finally:
@@ -144,6 +149,11 @@ class Bench:
             del sample["said"]
         shutil.rmtree(home)
         return sample
+
+    @staticmethod
+    def environment(home: Path) -> dict[str, str]:
+        """Nothing of the caller's settings but the path to the system's programs."""
+        return CREDENTIALS | {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
 
     def _tls(self, scenario: Scenario) -> list[str]:
         if not scenario.is_tls:
@@ -192,11 +202,6 @@ def failure(tool: Tool, usage: measure.Usage, stats: dict, data_set: datasets.Da
     return None
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Nothing of the caller's settings but the path to the system's programs."""
-    return CREDENTIALS | {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
-
-
 def shown(argv: list[str], job: Job) -> str:
     """The command as a reader would type it: without the folders of this machine."""
     names = {job.binary: Path(job.binary).name} if job.binary else {}
@@ -239,13 +244,15 @@ def machine() -> dict:
 
 
 def parse() -> argparse.Namespace:
+    names = [*SCENARIOS, *FLEETS]
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}; default: all")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"{', '.join(names)}; default: all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="tiny data, one round: figures mean nothing")
-    parser.add_argument("--tools", type=lambda text: text.split(","), help="only these, comma-separated")
+    parser.add_argument("--tools", type=lambda text: text.split(","), help="only these, comma-separated; not for fleets")
     parser.add_argument("--ours", type=Path, default=ROOT / "target/release/s3-bucket-loader", help="our binary")
     parser.add_argument("--null-server", type=Path, default=ROOT / "target/release/null-server")
+    parser.add_argument("--hand-out", type=Path, default=ROOT / "target/release/hand-out")
     parser.add_argument("--dir", type=Path, default=Path("/tmp/bench-data"), help="where the data sets are kept")
     parser.add_argument("--free-min", type=int, default=30, metavar="GIB", help="disk space to leave alone")
     parser.add_argument("--with-s3sync", action="store_true", help="compile s3sync too; takes many minutes")
@@ -253,8 +260,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--retries", type=int, default=2, metavar="N", help="repeat a disturbed run so often (2)")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
     args = parser.parse_args()
-    if unknown := [name for name in args.scenarios if name not in SCENARIOS]:
-        parser.error(f"no scenario `{unknown[0]}`; there are {', '.join(SCENARIOS)}")
+    if unknown := [name for name in args.scenarios if name not in names]:
+        parser.error(f"no scenario `{unknown[0]}`; there are {', '.join(names)}")
     if unknown := [name for name in args.tools or [] if name not in TOOLS]:
         parser.error(f"no tool `{unknown[0]}`; there are {', '.join(TOOLS)}")
     if args.quick:
@@ -267,14 +274,14 @@ def main() -> None:
     # Ends by an exception, so that tool and server are ended and the folder is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if not args.no_build:
-        packages = ["--package", "null-server", "--package", "s3-bucket-loader"]
+        packages = [flag for name in ("null-server", "hand-out", "s3-bucket-loader") for flag in ("--package", name)]
         subprocess.run(["cargo", "build", "--release", *packages], cwd=ROOT, check=True)
     missing = [name for name in peers.PEERS if name not in peers.load() and (name != "s3sync" or args.with_s3sync)]
     if missing:
         peers.install(missing)
     bench = Bench(args)
     try:
-        for name in args.scenarios or SCENARIOS:
+        for name in args.scenarios or [*SCENARIOS, *FLEETS]:
             bench.run(name)
     finally:
         shutil.rmtree(bench.folder)

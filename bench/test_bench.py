@@ -2,17 +2,26 @@
 """Tests of the benchmark's own arithmetic: `python3 -m unittest discover bench`."""
 
 import hashlib
+import signal
+import sqlite3
 import sys
 import tempfile
+import threading
+import time
 import unittest
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import brokers
 import chart
 import datasets
 import figures
+import fleet
+import fleet_report
 import measure
 import report
 import scenarios
@@ -70,6 +79,11 @@ class DataSetTest(unittest.TestCase):
         for one in scenarios.SCENARIOS.values():
             self.assertLessEqual(set(one.tools), set(tools.TOOLS))
             self.assertLessEqual({one.data_set, one.quick_set}, set(datasets.SETS))
+        for one in scenarios.FLEETS.values():
+            if one.kind == "fleet":
+                self.assertLessEqual({one.data_set, one.quick_set}, set(datasets.SETS))
+                self.assertIn(one.broker, brokers.BROKERS)
+                self.assertLessEqual({row.drill for row in one.rows.values()}, set(fleet.DRILLS))
 
 
 class MeasureTest(unittest.TestCase):
@@ -94,6 +108,102 @@ class MeasureTest(unittest.TestCase):
             for text, is_told in (("Found: 1,000", True), ('{"files":1000}', True), ("x\n" * 1000, True), ("", False)):
                 log.write_text(text)
                 self.assertEqual(measure.mentions(log, 1000), is_told, text[:20])
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was sent, twice."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])) * 2
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format, *args):
+        pass
+
+
+class BrokerTest(unittest.TestCase):
+    def test_the_proxy_passes_on_and_counts(self):
+        server = HTTPServer(("127.0.0.1", 0), Echo)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        proxy = brokers.CountingProxy(server.server_address[1])
+
+        def post(body, **headers):
+            return urllib.request.urlopen(urllib.request.Request(proxy.url, body, headers)).read()
+
+        try:
+            send = {"X-Amz-Target": "AmazonSQS.SendMessageBatch"}
+            self.assertEqual(post(b"x" * 40_000, **send), b"x" * 80_000)
+            post(b"Action=Publish&Version=1", Authorization="Credential=a/us-east-1/sns/aws4_request")
+        finally:
+            proxy.stop()
+            server.shutdown()
+            server.server_close()
+        seen = brokers.Requests(proxy.seen)
+        self.assertEqual(seen.by_operation(), {"sns:Publish": 1, "sqs:SendMessageBatch": 1})
+        # 80,000 bytes are more than one piece of 64 KiB; SNS is another bill.
+        self.assertEqual((seen.count("sqs:"), seen.billed()), (1, 2))
+
+    def test_a_server_that_has_gone_is_no_answer_but_a_request(self):
+        proxy = brokers.CountingProxy(brokers.free_port())
+        try:
+            with self.assertRaises(OSError):
+                urllib.request.urlopen(proxy.url, b"Action=Publish")
+        finally:
+            proxy.stop()
+        self.assertEqual(brokers.Requests(proxy.seen).by_operation(), {"sns:Publish": 1})
+
+
+class FleetTest(unittest.TestCase):
+    def test_passes_are_told_apart_by_the_ledger(self):
+        seen = [brokers.Seen(unix, "sqs:ReceiveMessage", 10) for unix in (9.0, 10.0, 19.9, 20.0, 31.0)]
+        with tempfile.TemporaryDirectory() as folder:
+            connection = sqlite3.connect(Path(folder) / "run.db")
+            connection.execute("CREATE TABLE phase (number INTEGER PRIMARY KEY, phase TEXT, entered_ms INTEGER)")
+            phases = (("INITIALIZED", 8), ("WRITE", 10), ("VALIDATE", 20), ("SHUTDOWN", 30))
+            times = [(phase, second * 1000) for phase, second in phases]
+            connection.executemany("INSERT INTO phase (phase, entered_ms) VALUES (?, ?)", times)
+            connection.commit()
+            connection.close()
+            asked = fleet.asked(brokers.Requests(seen), Path(folder))
+        self.assertEqual({name: part["sqs"] for name, part in asked.items()}, {"write": 2, "validate": 1, "all": 5})
+
+    def test_a_member_is_measured_and_can_be_killed(self):
+        class Carrier:
+            def env(self):
+                return {}
+
+        with tempfile.TemporaryDirectory() as folder:
+            stage = fleet.Stage("", Path(), "", Path(folder), Carrier(), {"PATH": "/bin:/usr/bin"})
+            busy = fleet.Member(stage, "busy", [sys.executable, "-c", "sum(range(8_000_000))"])
+            busy.wait(time.monotonic() + 60)
+            asleep = fleet.Member(stage, "asleep", ["sleep", "60"])
+            asleep.kill()
+            asleep.wait(time.monotonic() + 60)
+        self.assertEqual((busy.exit_code, asleep.exit_code), (0, -signal.SIGKILL))
+        self.assertGreater(busy.user, 0.01)
+
+    def test_the_table_shows_what_was_measured_and_what_failed(self):
+        def one(wall, write, cpu, failure=None, disturbed=False):
+            members = [{"name": "master", "user": 0.5, "system": 0.0}]
+            seconds = {"write": write, "validate": 1.0}
+            return {"wall": wall, "user": cpu, "system": 0.0, "seconds": seconds, "members": members,
+                    "failure": failure, "disturbed": disturbed}  # fmt: skip
+
+        def row(*samples):
+            return {"label": "", "problem": None, "samples": list(samples)}
+
+        rows = {"load": row(one(11, 10, 6)), "fleet": row(one(13, 10.5, 8), one(12, 9.5, 8, disturbed=True))}
+        scenario = {"kind": "fleet", "files": 200_000, "rows": rows}
+        text = fleet_report.table({"fleet-nats-200k": scenario})
+        self.assertIn("| WRITE † | ≥ 90 % | 100%: 20,050 (19,048–21,053) files/s beside 20,000 |", text)
+        self.assertIn("| CPU for each file, master alone † |  | 2.50 µs |", text)
+        self.assertNotIn("SQS", text)
+        rows["fleet"]["samples"].append(one(1, 1, 1, failure="worker-1: exit code 3"))
+        self.assertIn("failed: worker-1: exit code 3", fleet_report.table({"fleet-nats-200k": scenario}))
 
 
 class FiguresTest(unittest.TestCase):

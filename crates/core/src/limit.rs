@@ -42,5 +42,16 @@ pub const INFLATED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest path that Linux passes to a system call. Source: `PATH_MAX`, linux/limits.h.
 pub const PATH_BYTES_MAX: usize = 4096;
 
+/// Longest name in a directory of Linux. Source: `NAME_MAX`, linux/limits.h.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Most tags of one object, and most characters of a tag's key and of its value.
+/// Source: Amazon S3 User Guide, "Categorizing your objects using tags" (read 2026-11).
+pub const TAGS_MAX: usize = 10;
+/// See [`TAGS_MAX`].
+pub const TAG_KEY_CHARACTERS_MAX: usize = 128;
+/// See [`TAGS_MAX`].
+pub const TAG_VALUE_CHARACTERS_MAX: usize = 256;
+
 /// Longest message of one finding, in bytes; longer ones are cut at a character.
 pub const FINDING_MESSAGE_BYTES_MAX: usize = 400;

@@ -1,5 +1,7 @@
 //! What a run is asked to do: plain values, checked before anything begins.
 
+mod object;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::limit::{PART_BYTES_MAX, PART_BYTES_MIN};
 use crate::task::Evidence;
 use crate::unit::{ByteCount, FileTime, Rate};
+
+pub use object::{
+    MetadataDialect, ModeChange, NamePolicy, ObjectSettings, OwnerChange, PERMISSION_BITS,
+    Retention, Scope,
+};
 
 /// Everything that a run was asked to do; kept in its ledger, so that `resume` needs no flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,16 +113,6 @@ pub enum SymlinkPolicy {
     Skip,
 }
 
-/// Which metadata dialect objects carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum MetadataDialect {
-    /// The keys of s3fs, yas3fs and the AWS services together.
-    #[default]
-    Union,
-    /// No metadata.
-    None,
-}
-
 /// How objects are written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -137,6 +134,8 @@ pub struct TransferSettings {
     pub sse: Option<String>,
     /// KMS key of the encryption.
     pub sse_kms_key_id: Option<String>,
+    /// What objects are called and carry beside their bytes.
+    pub object: ObjectSettings,
 }
 
 /// How batches are cut and followed.
@@ -171,6 +170,7 @@ impl Default for TransferSettings {
             storage_class: None,
             sse: None,
             sse_kms_key_id: None,
+            object: ObjectSettings::default(),
         }
     }
 }
@@ -229,6 +229,11 @@ impl RunSettings {
         let has_needed = transfer.sse_kms_key_id.is_none() || is_kms;
         let found = "given without KMS encryption".to_owned();
         check(has_needed, "--sse-kms-key-id", found, "given together with --sse aws:kms");
+        let has_place = !transfer.object.takes_xattrs || transfer.metadata.has_xattrs();
+        let found = format!("given with --metadata {}", transfer.metadata.as_str());
+        let allowed =
+            "given with a dialect that has a place for them: union, s3fs, yas3fs or rclone";
+        check(has_place, "--xattrs", found, allowed);
         faults
     }
 }

@@ -59,11 +59,13 @@ pub enum Class {
     Unverifiable,
     /// The worker met an error of its own.
     WorkerFault,
+    /// An extended attribute that the dialect cannot carry.
+    XattrNotRepresentable,
 }
 
 impl Class {
     /// Every class, in the order of declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::SpecialFile,
         Self::SymlinkSkipped,
         Self::Unreadable,
@@ -84,6 +86,7 @@ impl Class {
         Self::MetadataMismatch,
         Self::Unverifiable,
         Self::WorkerFault,
+        Self::XattrNotRepresentable,
     ];
 
     /// The name that reports and the ledger carry.
@@ -109,6 +112,7 @@ impl Class {
             Self::MetadataMismatch => "metadata-mismatch",
             Self::Unverifiable => "unverifiable",
             Self::WorkerFault => "worker-fault",
+            Self::XattrNotRepresentable => "xattr-not-representable",
         }
     }
 

@@ -3,6 +3,7 @@
 //! Absent and unknown are never decided here: whoever asked the store knows whether it answered.
 
 use crate::checksum::{Crc64Nvme, ETag};
+use crate::metadata::ObjectMetadata;
 use crate::planted::{self, Bug};
 use crate::task::{Class, Evidence, Failure, ValidateOutcome, WriteProof, Written};
 use crate::unit::ByteCount;
@@ -53,17 +54,10 @@ pub struct HeadFacts<'a> {
     pub etag: Option<&'a ETag>,
     /// Its full-object checksum.
     pub crc64nvme: Option<Crc64Nvme>,
-    /// Its user metadata, sorted by name.
-    pub metadata: &'a [(String, Vec<u8>)],
 }
 
-/// Compares a HEAD with what was written: size, checksum (or entity tag, where the store keeps no checksum), and the
-/// metadata that `expected_metadata` names. `None` leaves the metadata out, for a store that does not keep it.
-pub fn judge_head(
-    written: &Written,
-    head: &HeadFacts<'_>,
-    expected_metadata: Option<&[(&'static str, String)]>,
-) -> ValidateOutcome {
+/// Compares a HEAD with what was written: size, and checksum (or entity tag, where the store keeps no checksum).
+pub fn judge_head(written: &Written, head: &HeadFacts<'_>) -> ValidateOutcome {
     let verdict = judge_listed(written, head.size, head.etag, Evidence::List);
     if !matches!(verdict, ValidateOutcome::Validated(_)) {
         return verdict;
@@ -73,21 +67,6 @@ pub fn judge_head(
     {
         return checksum_mismatch(expected, found);
     }
-    for (name, value) in expected_metadata.unwrap_or_default() {
-        let found = head.metadata.iter().find(|(found, _)| found == name);
-        match found {
-            Some((_, found)) if found == value.as_bytes() => {}
-            Some((_, found)) => {
-                let found = String::from_utf8_lossy(found);
-                let message = format!("metadata `{name}` is `{found}`, `{value}` was written");
-                return mismatch(Class::MetadataMismatch, message);
-            }
-            None => {
-                let message = format!("metadata `{name}` is missing, `{value}` was written");
-                return mismatch(Class::MetadataMismatch, message);
-            }
-        }
-    }
     let has_checksum = written.crc64nvme.is_some() && head.crc64nvme.is_some();
     let has_tag =
         written.proof != WriteProof::None && written.etag.is_some() && head.etag.is_some();
@@ -96,6 +75,22 @@ pub fn judge_head(
     } else {
         Evidence::Size
     })
+}
+
+/// Compares the metadata of an object with what it must hold, and says what differs first.
+pub fn judge_metadata(expected: &ObjectMetadata, found: &[(String, Vec<u8>)]) -> Option<Failure> {
+    let message = expected.lasting().find_map(|lasting| {
+        let (name, value) = (lasting.name, lasting.value);
+        match found.iter().find(|(found, _)| found == name) {
+            Some((_, found)) if lasting.is_in(found) => None,
+            Some((_, found)) => {
+                let found = String::from_utf8_lossy(found);
+                Some(format!("metadata `{name}` is `{found}`, but must be `{value}`"))
+            }
+            None => Some(format!("metadata `{name}` is missing, but must be `{value}`")),
+        }
+    })?;
+    Some(Failure::new(Class::MetadataMismatch, message, 1))
 }
 
 /// The verdict on an object of another size.
@@ -119,6 +114,9 @@ fn mismatch(class: Class, message: String) -> ValidateOutcome {
 mod tests {
     use super::*;
     use crate::checksum::Md5Digest;
+    use crate::metadata::object_metadata;
+    use crate::settings::TransferSettings;
+    use crate::toc::{EntryKind, PosixFacts};
     use crate::unit::FileTime;
 
     fn written(proof: WriteProof) -> Written {
@@ -164,21 +162,44 @@ mod tests {
     }
 
     #[test]
-    fn a_head_without_the_metadata_is_a_mismatch() {
+    fn a_head_proves_by_the_checksum_and_finds_another() {
         let written = written(WriteProof::Crc64Nvme);
         let etag = written.etag.clone();
-        let metadata = [("mode".to_owned(), b"0100644".to_vec())];
-        let head = HeadFacts {
-            size: ByteCount(3),
-            etag: etag.as_ref(),
-            crc64nvme: written.crc64nvme,
-            metadata: &metadata,
+        let head =
+            HeadFacts { size: ByteCount(3), etag: etag.as_ref(), crc64nvme: written.crc64nvme };
+        assert_eq!(judge_head(&written, &head), ValidateOutcome::Validated(Evidence::Head));
+        let other = HeadFacts { crc64nvme: Some(Crc64Nvme::of(b"abd")), ..head };
+        assert!(matches!(judge_head(&written, &other), ValidateOutcome::Mismatched(_)));
+    }
+
+    #[test]
+    fn metadata_that_is_missing_or_other_is_a_mismatch_and_more_of_it_is_none() {
+        let of = |mode| {
+            let time = FileTime::default();
+            let facts = PosixFacts {
+                mode,
+                uid: 1,
+                gid: 2,
+                size: ByteCount(3),
+                mtime: time,
+                atime: time,
+                ctime: time,
+                inode: 1,
+                links: 1,
+            };
+            let transfer = TransferSettings::default();
+            object_metadata(&transfer, EntryKind::File, &facts, &[]).unwrap()
         };
-        let right = [("mode", "0100644".to_owned())];
-        let wrong = [("mode", "0100600".to_owned())];
-        let verdict = judge_head(&written, &head, Some(&right));
-        assert_eq!(verdict, ValidateOutcome::Validated(Evidence::Head));
-        let verdict = judge_head(&written, &head, Some(&wrong));
-        assert!(matches!(verdict, ValidateOutcome::Mismatched(_)));
+        let written = of(0o100_644);
+        let mut found: Vec<_> =
+            written.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        found.push(("other".to_owned(), b"tool".to_vec()));
+        assert_eq!(judge_metadata(&written, &found), None);
+        let failure = judge_metadata(&of(0o100_600), &found).unwrap();
+        assert_eq!(failure.class, Class::MetadataMismatch);
+        assert_eq!(failure.message, "metadata `mode` is `0100644`, but must be `0100600`");
+        found.retain(|(name, _)| name != "uid");
+        let failure = judge_metadata(&written, &found).unwrap();
+        assert_eq!(failure.message, "metadata `uid` is missing, but must be `1`");
     }
 }

@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use s3bl_core::ledger::{Finding, Planned};
+use s3bl_core::metadata::Xattr;
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::{BatchSettings, Selection};
 use s3bl_core::task::{Class, Failure};
@@ -40,6 +41,13 @@ pub trait Source: Send + Sync {
 
     /// Examines a directory.
     fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError>;
+
+    /// Reads the extended attributes `user.*` of a file or directory, sorted by name. They are those of the version that
+    /// `facts` shows, else the error is [`Class::SourceChanged`]. A source without such attributes has none.
+    fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, SourceError> {
+        let _ = (path, facts);
+        Ok(Vec::new())
+    }
 }
 
 /// An open file, pinned to the version that was opened.

@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use s3bl_core::checksum::{Crc64Nvme, ETag};
+use s3bl_core::metadata::Xattr;
 use s3bl_core::path::ObjectKey;
 use s3bl_core::task::{Class, Failure, WriteProof};
 use s3bl_core::toc::{EntryKind, PosixFacts};
@@ -75,6 +76,8 @@ pub struct NewObject<'a> {
     pub kind: EntryKind,
     /// Owner, mode and times that go along.
     pub facts: &'a PosixFacts,
+    /// Extended attributes that go along.
+    pub xattrs: &'a [Xattr],
 }
 
 /// Bytes with the checksum that was computed when they were read.

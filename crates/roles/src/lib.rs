@@ -3,6 +3,7 @@
 //! No decision is made here that core could make, and no vendor is named. `master` and `worker` are the roles,
 //! `pacing` holds what both sides of a store share, `view` is what faces look at.
 
+mod cause;
 mod clock;
 pub mod master;
 pub mod pacing;

@@ -16,6 +16,7 @@ mod fleet;
 mod home;
 mod lead;
 mod log;
+mod marker_probe;
 mod settings;
 mod signals;
 mod talk;

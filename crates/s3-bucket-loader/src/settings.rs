@@ -5,18 +5,24 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use clap::ValueEnum as _;
+use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, Destination, MetadataDialect, Mode, RunSettings, Selection, SourceLocation,
-    StopSettings, SymlinkPolicy, TransferSettings,
+    BatchSettings, Destination, MetadataDialect, Mode, ObjectSettings, OwnerChange, Retention,
+    RunSettings, Scope, Selection, SourceLocation, StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, JobArgs, Metadata, SelectArgs, StopArgs, Symlinks, Validate, ValidateArgs,
+    BucketArgs, JobArgs, LockMode, Metadata, ObjectArgs, SelectArgs, StopArgs, Symlinks, Validate,
+    ValidateArgs,
 };
 use crate::failure::CommandFailure;
+
+/// Longest prefix: a key is as long as that and the name of a file.
+const PREFIX_BYTES_MAX: usize = KEY_BYTES_MAX - 2;
 
 /// What `load`, `master` and `plan` are asked to do.
 pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
@@ -28,10 +34,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         destination: destination(&args.destination, &args.bucket)?,
         select: selection(&args.select),
         transfer: TransferSettings {
-            metadata: match transfer.metadata {
-                Metadata::Union => MetadataDialect::Union,
-                Metadata::None => MetadataDialect::None,
-            },
+            metadata: dialect(args.object.metadata),
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
             concurrency: transfer.concurrency,
@@ -39,6 +42,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             storage_class: transfer.storage_class.clone(),
             sse: transfer.sse.clone(),
             sse_kms_key_id: transfer.sse_kms_key_id.clone(),
+            object: object(&args.object),
         },
         validate: evidence(args.validate),
         batch: BatchSettings {
@@ -55,12 +59,22 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     let validate = evidence(args.validate).ok_or_else(|| {
         CommandFailure::usage(anyhow!("`validate --validate none` would check nothing"))
     })?;
+    let metadata = dialect(args.metadata);
+    let object = ObjectSettings { names: args.names.into(), ..ObjectSettings::default() };
     checked(RunSettings {
         mode: Mode::ValidateOnly,
         source: source(&args.source)?,
         destination: destination(&args.destination, &args.bucket)?,
-        select: Selection { leaves_out_directories: true, ..selection(&args.select) },
-        transfer: TransferSettings { concurrency: args.concurrency, ..TransferSettings::default() },
+        select: Selection {
+            leaves_out_directories: metadata == MetadataDialect::None,
+            ..selection(&args.select)
+        },
+        transfer: TransferSettings {
+            metadata,
+            concurrency: args.concurrency,
+            object,
+            ..TransferSettings::default()
+        },
         validate: Some(validate),
         batch: BatchSettings::default(),
         stop: stop(&args.stop),
@@ -131,6 +145,15 @@ pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destinatio
         );
         return Err(CommandFailure::usage(error));
     }
+    if let Some(wrong) = prefix.chars().find(|character| character.is_control()) {
+        let error = anyhow!("the prefix `{}` holds {wrong:?}", prefix.escape_debug());
+        return Err(CommandFailure::usage(error)
+            .advise("name a prefix without control characters, which listings cannot carry"));
+    }
+    if prefix.len() > PREFIX_BYTES_MAX {
+        let error = anyhow!("the prefix has {} bytes, and a key takes 1,024", prefix.len());
+        return Err(CommandFailure::usage(error));
+    }
     Ok(Destination {
         bucket: name.to_owned(),
         prefix: prefix.to_owned(),
@@ -158,6 +181,44 @@ fn selection(args: &SelectArgs) -> Selection {
             Symlinks::Skip => SymlinkPolicy::Skip,
         },
         leaves_out_directories: false,
+    }
+}
+
+fn dialect(typed: Metadata) -> MetadataDialect {
+    match typed {
+        Metadata::Union => MetadataDialect::Union,
+        Metadata::Yas3fs => MetadataDialect::Yas3fs,
+        Metadata::S3fs => MetadataDialect::S3fs,
+        Metadata::AwsFiles => MetadataDialect::AwsFiles,
+        Metadata::Rclone => MetadataDialect::Rclone,
+        Metadata::None => MetadataDialect::None,
+    }
+}
+
+fn object(args: &ObjectArgs) -> ObjectSettings {
+    let mut owner = args.chown.clone();
+    if args.uid.is_some() || args.gid.is_some() {
+        owner.push(OwnerChange { scope: Scope::All, uid: args.uid, gid: args.gid });
+    }
+    let retention = args.object_lock_mode.zip(args.object_lock_retain_until);
+    ObjectSettings {
+        names: args.names.into(),
+        owner,
+        mode: args.chmod.clone(),
+        takes_xattrs: args.xattrs,
+        content_type: args.content_type.clone(),
+        cache_control: args.cache_control.clone(),
+        tagging: args.tagging.clone(),
+        acl: args.acl.and_then(|acl| acl.to_possible_value()).map(|it| it.get_name().to_owned()),
+        retention: retention.map(|(mode, until)| Retention {
+            mode: match mode {
+                LockMode::Governance => "GOVERNANCE".to_owned(),
+                LockMode::Compliance => "COMPLIANCE".to_owned(),
+            },
+            until,
+        }),
+        has_legal_hold: args.object_lock_legal_hold,
+        drops_marker_metadata: false,
     }
 }
 

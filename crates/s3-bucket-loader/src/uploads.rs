@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use s3bl_core::ledger::{Record, RunHeader};
-use s3bl_core::path::{KeyMap, RelPath};
+use s3bl_core::path::KeyMap;
 use s3bl_core::plan::UploadMark;
-use s3bl_core::toc::EntryKind;
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::{Ledger, LedgerError};
 use s3bl_port::store::{Store, UploadId};
@@ -51,7 +50,7 @@ pub(crate) async fn abort_uploads(
     if may_be_unknown {
         uploads.extend(unknown_uploads(store.as_ref(), ledger.as_ref(), header, &uploads).await?);
     }
-    let keys = KeyMap::new(&header.settings.destination.prefix);
+    let keys = KeyMap::of(&header.settings);
     for mark in uploads {
         let Some(key) = keys.own(&mark.key) else {
             continue;
@@ -72,7 +71,7 @@ async fn unknown_uploads(
     header: &RunHeader,
     known: &[UploadMark],
 ) -> Result<Vec<UploadMark>, CommandFailure> {
-    let keys = KeyMap::new(&header.settings.destination.prefix);
+    let keys = KeyMap::of(&header.settings);
     let listed = match store.uploads(keys.prefix()).await {
         Ok(listed) => listed,
         Err(error) => {
@@ -95,10 +94,9 @@ async fn unknown_uploads(
     }
     let planned = ledger.already_planned().map_err(ledger_failure)?;
     let is_own = |mark: &UploadMark| -> Result<bool, LedgerError> {
-        let path = mark.key.strip_prefix(keys.prefix()).map(RelPath::new);
-        match path {
-            Some(Ok(path)) => planned.contains(&path, EntryKind::File),
-            Some(Err(_)) | None => Ok(false),
+        match keys.path(&mark.key) {
+            Some((path, kind)) => planned.contains(&path, kind),
+            None => Ok(false),
         }
     };
     let mut own = Vec::new();

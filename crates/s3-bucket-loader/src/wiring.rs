@@ -52,8 +52,8 @@ pub(crate) async fn prepare(
         Mode::Load => try_checks(&bucket, settings, &attributes).await?,
         Mode::ValidateOnly => Checks::None,
     };
-    let metadata = settings.transfer.metadata;
-    let style = Arc::new(ObjectStyle { metadata, attributes, checks });
+    let style = ObjectStyle::new(&settings.transfer, checks).map_err(CommandFailure::usage)?;
+    let style = Arc::new(style);
     let open_store = Arc::new(OpenBucket { bucket, style });
     Ok(Prepared { source, open_store, checks })
 }
@@ -142,7 +142,7 @@ async fn try_checks(
     settings: &RunSettings,
     attributes: &s3bl_s3::ObjectAttributes,
 ) -> Result<Checks, CommandFailure> {
-    let keys = KeyMap::new(&settings.destination.prefix);
+    let keys = KeyMap::of(settings);
     let token = crate::home::new_run();
     probe(&bucket.client, &bucket.name, keys.prefix(), attributes, token.as_str()).await.map_err(
         |error| {

@@ -1,8 +1,8 @@
 //! Starts and stops the real servers that tests run against; nothing that ships depends on it.
 //!
 //! What lives here: S3 servers and a NATS server on free loopback ports ([`Server`], [`Nats`]), a bucket mounted by
-//! somebody else's program ([`S3fs`]), clients that share no code with ours ([`Tool`]), source trees full of odd names
-//! ([`Tree`]), a byte-for-byte comparison of a tree with a bucket ([`compare`]), and a proxy that breaks connections
+//! somebody else's program ([`S3fs`], [`Yas3fs`]), hosts with networks of their own ([`Network`]), clients that share no code with ours ([`Tool`]), source trees full of odd names
+//! ([`Tree`]), a byte-for-byte comparison of a tree with a bucket ([`compare`]) and of two trees with all that they show ([`seen`]), and a proxy that breaks connections
 //! on command ([`proxy`]). What does not: any imitation of a server. Called from the tests of the other crates,
 //! through `[dev-dependencies]`.
 //!
@@ -10,14 +10,17 @@
 //! script; no test is skipped.
 
 pub mod compare;
+mod network;
 mod port;
 mod process;
 pub mod proxy;
+pub mod seen;
 pub mod server;
 mod shared;
 mod tool;
 pub mod tree;
 
-pub use server::{Kind, Nats, S3fs, Server, StartError};
+pub use network::{Host, Network, NetworkError};
+pub use server::{Kind, Nats, S3fs, Server, StartError, Yas3fs};
 pub use tool::{Output, Tool, ToolError};
 pub use tree::Tree;

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub(crate) struct Launch {
     /// The whole environment apart from `PATH`, so that nothing of the caller's leaks in.
     pub(crate) environment: Vec<(&'static str, OsString)>,
     /// Where clients connect.
-    pub(crate) port: u16,
+    pub(crate) address: SocketAddrV4,
     /// How to see that it works.
     pub(crate) ready: Ready,
     /// Every port that the server was told to bind.
@@ -71,7 +71,7 @@ pub(crate) struct Launch {
 /// The sign of a server that works.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ready {
-    /// `GET path` on this port is answered with 200.
+    /// `GET path` on this port of the server's address is answered with 200.
     Answers { port: u16, path: &'static str },
     /// A file system is mounted on [`MOUNT`] in the directory.
     Mounted,
@@ -132,9 +132,9 @@ impl Process {
         self.wait_until_ready()
     }
 
-    /// The port where clients connect.
-    pub(crate) fn port(&self) -> u16 {
-        self.launch.port
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddrV4 {
+        self.launch.address
     }
 
     /// The server's own process id.
@@ -162,7 +162,9 @@ impl Process {
 
     fn is_ready(&self) -> bool {
         match self.launch.ready {
-            Ready::Answers { port, path } => answers_ok(port, path),
+            Ready::Answers { port, path } => {
+                answers_ok(SocketAddrV4::new(*self.launch.address.ip(), port), path)
+            }
             Ready::Mounted => is_mount_point(&self.directory.join(MOUNT)),
         }
     }
@@ -233,12 +235,12 @@ fn is_mount_point(path: &Path) -> bool {
     device(path).is_some_and(|device| Some(device) != parent)
 }
 
-/// Whether `GET path` on the loopback port is answered with status 200.
-fn answers_ok(port: u16, path: &str) -> bool {
+/// Whether `GET path` there is answered with status 200.
+fn answers_ok(address: SocketAddrV4, path: &str) -> bool {
     let ask = || -> io::Result<[u8; 12]> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
         let mut status = [0; 12];
         stream.read_exact(&mut status)?;
         Ok(status)

@@ -1,4 +1,4 @@
-//! The servers: SeaweedFS, moto and the JuiceFS gateway speak S3, NATS carries messages, s3fs shows a bucket as a file
+//! The servers: SeaweedFS, moto and the JuiceFS gateway speak S3, NATS carries messages, s3fs and yas3fs show a bucket as a file
 //! system.
 
 mod juicefs;
@@ -6,9 +6,10 @@ mod moto;
 mod nats;
 mod s3fs;
 mod seaweed;
+mod yas3fs;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use nats::Nats;
 pub use s3fs::S3fs;
+pub use yas3fs::Yas3fs;
 
 use crate::process::{Launch, Lifetime, Process};
 use crate::shared;
@@ -55,7 +57,7 @@ impl Kind {
     }
 }
 
-/// A running S3 server on a loopback port, with fixed credentials.
+/// A running S3 server with fixed credentials.
 ///
 /// ```no_run
 /// use s3bl_testkit::{Kind, Server, Tool};
@@ -66,7 +68,7 @@ impl Kind {
 /// ```
 pub struct Server {
     kind: Kind,
-    port: u16,
+    address: SocketAddrV4,
     /// `None`: shared, and so ended by somebody else.
     process: Option<Process>,
 }
@@ -86,8 +88,17 @@ impl Server {
     ///
     /// The program is not installed, ends early or does not get ready; the error carries the end of its log.
     pub fn start(kind: Kind) -> Result<Self, StartError> {
-        let process = kind.program().start()?;
-        Ok(Self { kind, port: process.port(), process: Some(process) })
+        Self::start_at(kind, Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Self::start`], at an address of this machine, or of the host in whose network the caller is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_at(kind: Kind, ip: Ipv4Addr) -> Result<Self, StartError> {
+        let process = kind.program().start(ip)?;
+        Ok(Self { kind, address: process.address(), process: Some(process) })
     }
 
     /// Returns the server that all tests of this run share, and starts it if this call is the first.
@@ -97,7 +108,9 @@ impl Server {
     ///
     /// As [`Self::start`], or the server has died since.
     pub fn shared(kind: Kind) -> Result<Self, StartError> {
-        Ok(Self { kind, port: shared::port_of(kind.program())?, process: None })
+        let port = shared::port_of(kind.program())?;
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        Ok(Self { kind, address, process: None })
     }
 
     /// Which server this is.
@@ -109,10 +122,10 @@ impl Server {
     /// The address to connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.address.into()
     }
 
-    /// The address as S3 clients take it: `http://127.0.0.1:PORT`, no slash at the end. Buckets go into the path.
+    /// The address as S3 clients take it: `http://ADDRESS:PORT`, no slash at the end. Buckets go into the path.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
@@ -219,20 +232,21 @@ pub enum StartError {
 pub(crate) struct Program {
     /// Names the server in files and messages.
     pub(crate) name: &'static str,
-    /// Chooses ports, prepares the directory and returns what to run there.
-    pub(crate) launch: fn(&Path) -> Result<Launch, StartError>,
+    /// Chooses ports at this address, prepares the directory and returns what to run there.
+    pub(crate) launch: fn(&Path, Ipv4Addr) -> Result<Launch, StartError>,
 }
 
 impl Program {
     /// Starts the server in a temporary directory, to live as long as the returned value.
-    pub(crate) fn start(&self) -> Result<Process, StartError> {
-        self.start_prepared(|_| Ok(()))
+    pub(crate) fn start(&self, ip: Ipv4Addr) -> Result<Process, StartError> {
+        self.start_prepared(ip, |_| Ok(()))
     }
 
     /// As [`Self::start`], with the directory filled by `prepare`. Each try has a directory of its own, because the
     /// watchdog of a server that failed may still be removing the last one.
     pub(crate) fn start_prepared(
         &self,
+        ip: Ipv4Addr,
         prepare: impl Fn(&Path) -> io::Result<()>,
     ) -> Result<Process, StartError> {
         let mut tries = 0;
@@ -240,7 +254,7 @@ impl Program {
             tries += 1;
             let directory = Self::directory(self.name)?;
             prepare(&directory)?;
-            let launch = (self.launch)(&directory)?;
+            let launch = (self.launch)(&directory, ip)?;
             match Process::start(launch, &directory, &directory, Lifetime::Owner) {
                 Err(StartError::Exited { .. }) if tries < STARTS_MAX => {}
                 result => return result,
@@ -265,7 +279,7 @@ impl Program {
         loop {
             tries += 1;
             std::fs::create_dir_all(directory)?;
-            let launch = (self.launch)(directory)?;
+            let launch = (self.launch)(directory, Ipv4Addr::LOCALHOST)?;
             match Process::start(launch, directory, removed, lifetime) {
                 Err(StartError::Exited { .. }) if tries < STARTS_MAX => {}
                 result => return result,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -34,14 +35,14 @@ fn port_in_run(program: &Program, run: &str) -> Result<u16, StartError> {
     let nextest = i32::try_from(std::os::unix::process::parent_id())
         .expect("process ids are below 2^22 on Linux and 2^31 elsewhere");
     let server = program.start_in(&directory, &run, Lifetime::Of { pid: nextest })?;
-    fs::write(port_file, server.port().to_string())?;
-    Ok(server.port())
+    fs::write(port_file, server.address().port().to_string())?;
+    Ok(server.address().port())
 }
 
 fn running_port(program: &Program, port: &Path, directory: &Path) -> Result<u16, StartError> {
     let gone = || StartError::Gone { program: program.name, log: process::log_tail(directory) };
     let port: u16 = fs::read_to_string(port)?.parse().map_err(|_| gone())?;
-    match std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)) {
+    match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(port),
         Err(_) => Err(gone()),
     }
@@ -54,10 +55,10 @@ fn port_in_process(program: &Program) -> Result<u16, StartError> {
     // A panic while the lock was held can only have come before the insertion.
     let mut owned = OWNED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(server) = owned.get(program.name) {
-        return Ok(server.port());
+        return Ok(server.address().port());
     }
-    let server = program.start()?;
-    let port = server.port();
+    let server = program.start(Ipv4Addr::LOCALHOST)?;
+    let port = server.address().port();
     owned.insert(program.name, server);
     Ok(port)
 }

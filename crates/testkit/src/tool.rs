@@ -19,6 +19,8 @@ pub enum Tool {
     Python,
     /// `juicefs`, for `juicefs sync`.
     Juicefs,
+    /// `rclone`, with the remote `s3:`.
+    Rclone,
 }
 
 /// What a command that succeeded wrote.
@@ -115,6 +117,18 @@ impl Tool {
         // Without it botocore expects `100 Continue` for an empty body too, which a server need not send, and then
         // takes the next answer on that connection for this one's and waits for a minute.
         command.env("BOTO_EXPERIMENTAL__NO_EMPTY_CONTINUE", "true");
+        if self == Self::Rclone {
+            command.envs([
+                ("RCLONE_CONFIG", "/dev/null"),
+                ("RCLONE_CONFIG_S3_TYPE", "s3"),
+                ("RCLONE_CONFIG_S3_PROVIDER", "Other"),
+                ("RCLONE_CONFIG_S3_ENV_AUTH", "true"),
+                ("RCLONE_CONFIG_S3_REGION", server::Server::REGION),
+                ("RCLONE_CONFIG_S3_ENDPOINT", endpoint_url),
+            ]);
+            // It ends when both are named.
+            command.env_remove("AWS_CA_BUNDLE");
+        }
         if self == Self::S5cmd {
             // It reads no variable for this.
             command.args(["--endpoint-url", endpoint_url]);
@@ -128,6 +142,7 @@ impl Tool {
             Self::S5cmd => "s5cmd",
             Self::Python => "python",
             Self::Juicefs => "juicefs",
+            Self::Rclone => "rclone",
         }
     }
 }
@@ -151,11 +166,11 @@ pub(crate) fn run(command: &mut Command) -> Result<Output, ToolError> {
 }
 
 /// Looks in the project's `.venv`, then on `PATH`, then where Debian keeps servers.
-fn find(name: &str) -> Result<PathBuf, ToolError> {
+pub(crate) fn find(name: &str) -> Result<PathBuf, ToolError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(project_root().join(".venv/bin"))
         .chain(std::env::split_paths(&path))
-        .chain([PathBuf::from("/usr/sbin")])
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())
         .ok_or_else(|| ToolError::NotInstalled { program: name.to_owned() })

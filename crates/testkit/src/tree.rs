@@ -140,6 +140,25 @@ impl Tree {
         self
     }
 
+    /// Sets owner and group of what is there, of a link itself and not of its target. Needs root, and takes setuid and
+    /// setgid away, so it comes before [`Self::mode`].
+    #[must_use]
+    pub fn owner(self, path: impl AsRef<[u8]>, uid: u32, gid: u32) -> Self {
+        let full = self.path(path);
+        let set = std::os::unix::fs::lchown(&full, Some(uid), Some(gid));
+        check(set, &full);
+        self
+    }
+
+    /// Sets an extended attribute of what is there.
+    #[must_use]
+    pub fn xattr(self, path: impl AsRef<[u8]>, name: &str, value: &[u8]) -> Self {
+        let full = self.path(path);
+        let set = rustix::fs::setxattr(&full, name, value, rustix::fs::XattrFlags::empty());
+        check(set.map_err(Into::into), &full);
+        self
+    }
+
     /// Sets the modification time of what is there, of a link itself and not of its target.
     #[must_use]
     pub fn modified(self, path: impl AsRef<[u8]>, seconds: i64, nanoseconds: i64) -> Self {

@@ -49,6 +49,13 @@ pub enum Event {
         /// Which batch.
         task: TaskId,
     },
+    /// A part of the channel has failed for so long that no more is hoped for.
+    ChannelBroke {
+        /// Which part, and how.
+        failure: Failure,
+        /// Whether nothing is heard of the workers any more, so that a drain would wait for nothing.
+        is_deaf: bool,
+    },
     /// A person asked the run to stop: the first time it drains, the second time it does not.
     Interrupted,
     /// The time that [`Wait`] named has come.

@@ -58,6 +58,8 @@ pub struct Master {
     /// The run document that told workers to drain.
     stopped_by: (u64, u64),
     interruptions: u32,
+    /// Whether no result can come any more.
+    is_deaf: bool,
     appended: u64,
     durable: u64,
     pub(super) pending: VecDeque<(u64, OnceDurable)>,
@@ -123,6 +125,7 @@ impl Master {
             stop: None,
             stopped_by: (0, 0),
             interruptions: 0,
+            is_deaf: false,
             appended: 0,
             durable: 0,
             pending: VecDeque::new(),
@@ -165,6 +168,12 @@ impl Master {
             }
             Event::NotSent { task } if planted::is(Bug::ForgetsRefused) => self.book.close(task),
             Event::NotSent { task } => self.book.take_back(task),
+            // A run that has only to say farewell needs no channel for its result.
+            Event::ChannelBroke { .. } if self.phase > Phase::Validate => {}
+            Event::ChannelBroke { failure, is_deaf } => {
+                self.stop_early(now, Ending::Unable(failure));
+                self.is_deaf |= is_deaf;
+            }
             Event::Interrupted => self.interrupt(now),
             Event::TimedOut => {}
         }
@@ -416,8 +425,8 @@ impl Master {
     fn advance_stop(&mut self, now: Timestamp) {
         // A batch that could not be sent came back after the others were withdrawn.
         self.book.withdraw();
-        let is_impatient =
-            self.interruptions > 1 || now >= self.entered.after(self.settings.drain_max);
+        let is_late = now >= self.entered.after(self.settings.drain_max);
+        let is_impatient = self.interruptions > 1 || self.is_deaf || is_late;
         if is_impatient {
             self.book.abandon(|_| false);
         } else if self.fleet.all(now, self.silence_max(), self.stopped_by, |_| true) {

@@ -1,81 +1,59 @@
 //! Which metadata and which type an object gets.
 
-use super::union;
-use crate::settings::MetadataDialect;
+use super::pairs::{MetadataError, ObjectMetadata};
+use super::xattr::{self, Xattr};
+use super::{aws, rclone, s3fs, yas3fs};
+use crate::settings::{MetadataDialect, TransferSettings};
 use crate::toc::{EntryKind, PosixFacts};
 
-/// Gives the user metadata of an entry's object: names without `x-amz-meta-`, each with its value, all ASCII.
+/// Gives the user metadata of an entry's object, or why it has none.
 ///
 /// Of [`MetadataDialect::Union`] 12 pairs, 410 bytes for the widest owner, a ten-digit time and the largest object;
 /// of [`MetadataDialect::None`] nothing. The order is fixed.
 pub fn object_metadata(
-    dialect: MetadataDialect,
+    transfer: &TransferSettings,
     kind: EntryKind,
     facts: &PosixFacts,
-) -> Vec<(&'static str, String)> {
-    match dialect {
-        MetadataDialect::Union => union::pairs(kind, facts),
-        MetadataDialect::None => Vec::new(),
+    xattrs: &[Xattr],
+) -> Result<ObjectMetadata, MetadataError> {
+    if transfer.metadata == MetadataDialect::None {
+        return Ok(ObjectMetadata::default());
     }
+    let shown = transfer.object.shown(kind, facts);
+    let mut metadata = ObjectMetadata::with_room();
+    match transfer.metadata {
+        MetadataDialect::None => {}
+        MetadataDialect::Union => {
+            let places = s3fs::add_shared(&mut metadata, &shown);
+            yas3fs::add(&mut metadata, kind, &shown);
+            aws::add_shared(&mut metadata, places, &shown);
+        }
+        MetadataDialect::Yas3fs => yas3fs::add(&mut metadata, kind, &shown),
+        MetadataDialect::S3fs => s3fs::add(&mut metadata, &shown),
+        MetadataDialect::AwsFiles => aws::add(&mut metadata, &shown),
+        MetadataDialect::Rclone => rclone::add(&mut metadata, &shown),
+    }
+    xattr::add(&mut metadata, transfer.metadata, xattrs)?;
+    metadata.within_limit()
 }
 
-/// Gives the `Content-Type` of an entry's object.
+/// Gives the `Content-Type` of an entry's object; `None` for files, whose type is their own.
 ///
 /// s3fs takes a marker for a directory by its type where the metadata is missing, so markers carry it in every
-/// dialect. yas3fs gives links a type of their own; all readers know a link by its mode. Files have the type of
-/// bytes: nothing is guessed from a name.
-pub fn content_type(dialect: MetadataDialect, kind: EntryKind) -> &'static str {
-    match (dialect, kind) {
-        (_, EntryKind::Directory) => "application/x-directory",
-        (MetadataDialect::Union, EntryKind::Symlink) => "application/x-symlink",
-        (MetadataDialect::None, EntryKind::Symlink) | (_, EntryKind::File | EntryKind::Special) => {
-            "application/octet-stream"
+/// dialect. yas3fs gives links a type of their own; all readers know a link by its mode.
+pub fn content_type(dialect: MetadataDialect, kind: EntryKind) -> Option<&'static str> {
+    match (kind, dialect) {
+        (EntryKind::Directory, _) => Some("application/x-directory"),
+        (EntryKind::Symlink, MetadataDialect::Union | MetadataDialect::Yas3fs) => {
+            Some("application/x-symlink")
         }
-    }
-}
-
-/// Counts metadata as S3 does: the bytes of each name and value. No more than
-/// [`USER_METADATA_BYTES_MAX`](crate::limit::USER_METADATA_BYTES_MAX) are taken.
-pub fn metadata_bytes(metadata: &[(&'static str, String)]) -> usize {
-    metadata.iter().map(|(name, value)| name.len() + value.len()).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::unit::{ByteCount, FileTime};
-
-    #[test]
-    fn the_dialect_none_writes_nothing() {
-        let time = FileTime { seconds: 1, nanoseconds: 2 };
-        let facts = PosixFacts {
-            mode: 0o100_644,
-            uid: 1,
-            gid: 2,
-            size: ByteCount(3),
-            mtime: time,
-            atime: time,
-            ctime: time,
-            inode: 4,
-            links: 1,
-        };
-        let metadata = object_metadata(MetadataDialect::None, EntryKind::File, &facts);
-        assert_eq!(metadata, []);
-        assert_eq!(metadata_bytes(&metadata), 0);
-    }
-
-    #[test]
-    fn markers_and_links_have_the_types_of_yas3fs() {
-        let of = |kind| content_type(MetadataDialect::Union, kind);
-        assert_eq!(of(EntryKind::Directory), "application/x-directory");
-        assert_eq!(of(EntryKind::Symlink), "application/x-symlink");
-        assert_eq!(of(EntryKind::File), "application/octet-stream");
-    }
-
-    #[test]
-    fn without_a_dialect_a_link_is_bytes_and_a_marker_still_a_marker() {
-        let of = |kind| content_type(MetadataDialect::None, kind);
-        assert_eq!(of(EntryKind::Symlink), "application/octet-stream");
-        assert_eq!(of(EntryKind::Directory), "application/x-directory");
+        (
+            EntryKind::Symlink,
+            MetadataDialect::None
+            | MetadataDialect::S3fs
+            | MetadataDialect::AwsFiles
+            | MetadataDialect::Rclone,
+        ) => Some("application/octet-stream"),
+        (EntryKind::File | EntryKind::Special, _) => None,
     }
 }

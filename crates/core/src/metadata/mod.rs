@@ -1,9 +1,21 @@
 //! Owner, mode and times as object metadata.
 //!
-//! `dialect` says which entries get which metadata and type; `union` writes the keys that the file systems over S3
-//! read. Reading a file's facts is an adapter's work, and so is sending the result.
+//! `dialect` says which entries get which metadata and type, `pairs` is the result, and each of `s3fs`, `yas3fs`, `aws`
+//! and `rclone` writes the keys of one family of readers; the dialect `union` is the first three on one object. `xattr`
+//! is extended attributes, `text` how numbers and times are spelt. Reading a file's facts is an adapter's work, and so
+//! is sending the result.
 
+mod aws;
 mod dialect;
-mod union;
+mod pairs;
+mod rclone;
+mod s3fs;
+#[cfg(test)]
+mod tests;
+mod text;
+mod xattr;
+mod yas3fs;
 
-pub use dialect::{content_type, metadata_bytes, object_metadata};
+pub use dialect::{content_type, object_metadata};
+pub use pairs::{MetadataError, ObjectMetadata};
+pub use xattr::Xattr;

@@ -265,5 +265,5 @@ fn judge(written: &Written, content: &bytes::Bytes, wanted: Evidence) -> Validat
         return judge_listed(written, size, etag.as_ref(), wanted);
     }
     let crc64nvme = Some(store::checksum(content));
-    judge_head(written, &HeadFacts { size, etag: etag.as_ref(), crc64nvme, metadata: &[] }, None)
+    judge_head(written, &HeadFacts { size, etag: etag.as_ref(), crc64nvme })
 }

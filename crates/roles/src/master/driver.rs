@@ -1,4 +1,6 @@
 //! The loop: what happened goes into the machine, what it says is done, in the order in which it says it.
+//!
+//! Long because one value owns all that the loop touches, and its methods are the answers to what the machine says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use tokio::time::sleep_until;
 use super::crawl::{self, CrawlMessage, CrawlSwitches};
 use super::keeper::{Gone, Keeper};
 use super::pump::{self, Incoming};
+use super::trouble::{Door, Patience, Troubles};
+use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::view::{Base, RunView};
 
@@ -101,7 +105,10 @@ impl MasterRole {
         let base = Base { write: recovered.write.clone(), validate: recovered.validate.clone() };
         let keeper = Keeper::start(ledger)
             .map_err(|source| MasterError::Thread { what: "ledger", source })?;
-        let (pumps, mut incoming) = pump::start(Arc::clone(&control), Arc::clone(&results));
+        let troubles: Arc<Troubles> = Arc::default();
+        let (pumps, mut incoming) =
+            pump::start(Arc::clone(&control), Arc::clone(&results), Arc::clone(&troubles));
+        let patience = Patience::new(settings.worker_wait);
         let machine = Master::new(header.run.clone(), header.settings.clone(), settings, recovered);
         let mut driver = Driver {
             header,
@@ -111,6 +118,8 @@ impl MasterRole {
             tasks,
             results,
             control,
+            troubles,
+            patience,
             keeper,
             crawl_threads,
             crawl: None,
@@ -167,6 +176,8 @@ struct Driver {
     tasks: Arc<dyn Queue>,
     results: Arc<dyn Queue>,
     control: Arc<dyn MasterControl>,
+    troubles: Arc<Troubles>,
+    patience: Patience,
     keeper: Keeper,
     crawl_threads: usize,
     crawl: Option<mpsc::Receiver<CrawlMessage>>,
@@ -207,7 +218,10 @@ impl Driver {
         loop {
             self.act().await?;
             if let Some(ending) = self.ending.take() {
-                return Ok(ending);
+                return Ok(self.patience.explain(ending, &self.troubles));
+            }
+            if let Some(event) = self.patience.is_over(&self.troubles) {
+                self.feed(event);
             }
             let event = self.next_event(incoming, interrupts).await?;
             self.feed(event);
@@ -325,8 +339,15 @@ impl Driver {
         while let Some(effect) = self.machine.poll_effect() {
             match effect {
                 Effect::Publish(document) => {
-                    if let Err(error) = self.control.publish(encode(document.as_ref())).await {
-                        tracing::warn!(%error, "the run document cannot be published; it is said again");
+                    match self.control.publish(encode(document.as_ref())).await {
+                        Ok(()) => self.troubles.is_well(Door::Control),
+                        Err(error) => {
+                            self.troubles.note(Door::Control, &error);
+                            tracing::warn!(
+                                error = with_causes(&error),
+                                "the run document cannot be published; it is said again"
+                            );
+                        }
                     }
                 }
                 Effect::StartCrawl => self.start_crawl()?,
@@ -346,7 +367,10 @@ impl Driver {
                 Effect::PurgeTasks => {
                     self.finish_errands().await;
                     if let Err(error) = self.tasks.purge().await {
-                        tracing::warn!(%error, "waiting batches cannot be withdrawn");
+                        tracing::warn!(
+                            error = with_causes(&error),
+                            "waiting batches cannot be withdrawn"
+                        );
                     }
                 }
                 Effect::End(ending) => self.ending = Some(ending),

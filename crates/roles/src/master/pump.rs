@@ -10,6 +10,9 @@ use s3bl_port::queue::{Delivery, Queue, Receipt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::trouble::{Door, Troubles};
+use crate::cause::with_causes;
+
 /// Messages that wait for the driver before the pumps wait too.
 const CHANNEL_MAX: usize = 64;
 /// How long one receive waits: the longest that SQS allows.
@@ -30,11 +33,12 @@ pub(super) enum Incoming {
 pub(super) fn start(
     control: Arc<dyn MasterControl>,
     results: Arc<dyn Queue>,
+    troubles: Arc<Troubles>,
 ) -> (JoinSet<()>, mpsc::Receiver<Incoming>) {
     let (sender, receiver) = mpsc::channel(CHANNEL_MAX);
     let mut tasks = JoinSet::new();
     tasks.spawn(pump_reports(control, sender.clone()));
-    tasks.spawn(pump_results(results, sender));
+    tasks.spawn(pump_results(results, troubles, sender));
     (tasks, receiver)
 }
 
@@ -49,7 +53,10 @@ async fn pump_reports(control: Arc<dyn MasterControl>, sender: mpsc::Sender<Inco
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "workers' reports cannot be received; trying again");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "workers' reports cannot be received; trying again"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -66,10 +73,15 @@ async fn forward_report(bytes: &Bytes, sender: &mpsc::Sender<Incoming>) -> Resul
     }
 }
 
-async fn pump_results(results: Arc<dyn Queue>, sender: mpsc::Sender<Incoming>) {
+async fn pump_results(
+    results: Arc<dyn Queue>,
+    troubles: Arc<Troubles>,
+    sender: mpsc::Sender<Incoming>,
+) {
     loop {
         match results.receive(RECEIVE_COUNT, RECEIVE_WAIT).await {
             Ok(deliveries) => {
+                troubles.is_well(Door::Results);
                 for delivery in deliveries {
                     if forward_result(&results, delivery, &sender).await.is_err() {
                         return;
@@ -77,7 +89,11 @@ async fn pump_results(results: Arc<dyn Queue>, sender: mpsc::Sender<Incoming>) {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "results cannot be received; trying again");
+                troubles.note(Door::Results, &error);
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "results cannot be received; trying again"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
         }

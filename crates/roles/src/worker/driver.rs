@@ -1,4 +1,6 @@
 //! The loop that takes batches, hands them to the lanes and answers for them.
+//!
+//! Long because one value owns all that the loop touches, and its methods are the answers to what the machine says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use super::batch::Batch;
 use super::buffer::BufferPool;
 use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Shared};
 use super::meter::Meter;
+use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::pacing::Pace;
 
@@ -158,7 +161,10 @@ async fn pump_documents(control: Arc<dyn WorkerControl>, documents: mpsc::Sender
                 Err(error) => tracing::warn!(%error, "a run document is refused"),
             },
             Err(error) => {
-                tracing::warn!(%error, "the run document cannot be received; trying again");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "the run document cannot be received; trying again"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -287,7 +293,10 @@ impl Driver {
         let (bytes, results) = (encode(message), Arc::clone(&self.doors.results));
         self.errands.spawn(async move {
             while let Err(error) = results.send(bytes.clone()).await {
-                tracing::warn!(%error, "a result cannot be sent; trying again");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "a result cannot be sent; trying again"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
             errand
@@ -399,7 +408,10 @@ impl Driver {
         let (bytes, control) = (encode(&report), Arc::clone(&self.doors.control));
         self.errands.spawn(async move {
             if let Err(error) = control.report(bytes).await {
-                tracing::warn!(%error, "the report cannot be sent; the next one says it too");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "the report cannot be sent; the next one says it too"
+                );
             }
             Errand::Done
         });
@@ -419,7 +431,10 @@ impl Driver {
             match tasks.receive(count.min(10), RECEIVE_WAIT).await {
                 Ok(deliveries) => deliveries,
                 Err(error) => {
-                    tracing::warn!(%error, "batches cannot be received; trying again");
+                    tracing::warn!(
+                        error = with_causes(&error),
+                        "batches cannot be received; trying again"
+                    );
                     tokio::time::sleep(PAUSE).await;
                     Vec::new()
                 }
@@ -485,7 +500,10 @@ impl Driver {
                 Ok(()) if lease == Lease::Extend => return Errand::Extended(delivery, asked),
                 Ok(()) => {}
                 // Whatever was not said about the lease, the batch comes again and is counted once.
-                Err(error) => tracing::warn!(%error, "the queue did not take a word about a lease"),
+                Err(error) => tracing::warn!(
+                    error = with_causes(&error),
+                    "the queue did not take a word about a lease"
+                ),
             }
             Errand::Done
         });

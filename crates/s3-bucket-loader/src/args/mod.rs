@@ -4,6 +4,9 @@
 //! configuration file. A flag wins over the environment, that over the file, that over the default.
 
 pub mod fleet;
+pub mod object;
+pub mod rights;
+pub mod tags;
 pub mod value;
 
 use std::ffi::OsString;
@@ -15,6 +18,7 @@ use s3bl_core::unit::{ByteCount, FileTime};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
+pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
 ///
@@ -185,15 +189,6 @@ pub enum Validate {
     None,
 }
 
-/// Which metadata objects carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Metadata {
-    /// The keys of s3fs, yas3fs and the AWS services together
-    Union,
-    /// No metadata
-    None,
-}
-
 /// How to write.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Transfer")]
@@ -210,9 +205,6 @@ pub struct TransferArgs {
     /// Most bytes per second (10M, 1GiB)
     #[arg(long, env = "S3BL_BWLIMIT", value_name = "SIZE", value_parser = value::size)]
     pub bwlimit: Option<ByteCount>,
-    /// Owner, mode and times that go along
-    #[arg(long, env = "S3BL_METADATA", default_value = "union", value_name = "DIALECT")]
-    pub metadata: Metadata,
     /// Storage class of the objects (STANDARD_IA, GLACIER_IR, ...)
     #[arg(long, env = "S3BL_STORAGE_CLASS", value_name = "CLASS")]
     pub storage_class: Option<String>,
@@ -274,6 +266,9 @@ pub struct JobArgs {
     /// How to write.
     #[command(flatten)]
     pub transfer: TransferArgs,
+    /// What objects are called and carry.
+    #[command(flatten)]
+    pub object: ObjectArgs,
     /// When to stop.
     #[command(flatten)]
     pub stop: StopArgs,
@@ -294,6 +289,12 @@ pub struct ValidateArgs {
     /// How every entry is validated; without a ledger of the load, `list` and `head` compare sizes only
     #[arg(long, env = "S3BL_VALIDATE", default_value = "reread", value_name = "HOW")]
     pub validate: Validate,
+    /// Metadata that the objects must carry; with any, directories must have markers
+    #[arg(long, env = "S3BL_METADATA", default_value = "none", value_name = "DIALECT")]
+    pub metadata: Metadata,
+    /// How names were written that no key can carry
+    #[arg(long, env = "S3BL_NAMES", default_value = "fail", value_name = "POLICY")]
+    pub names: Names,
     /// Requests in flight [default: finds its own level]
     #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,

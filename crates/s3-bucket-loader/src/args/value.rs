@@ -70,6 +70,43 @@ pub fn moment(text: &str) -> Result<FileTime, String> {
     })
 }
 
+/// Reads a moment that has not come yet.
+pub fn future_moment(text: &str) -> Result<FileTime, String> {
+    let moment = moment(text)?;
+    if moment.seconds <= jiff::Timestamp::now().as_second() {
+        return Err(format!("`{}` is over", text.trim()));
+    }
+    Ok(moment)
+}
+
+/// Reads text that a header can carry: ASCII that can be seen, with blanks between.
+pub fn header(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("the text is empty".to_owned());
+    }
+    match text.chars().find(|it| *it != ' ' && !it.is_ascii_graphic()) {
+        Some(wrong) => {
+            Err(format!("`{}` holds {wrong:?}, which no header may", text.escape_debug()))
+        }
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Reads a media type: `text/html`, `text/html; charset=utf-8`.
+pub fn content_type(text: &str) -> Result<String, String> {
+    let text = header(text)?;
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let is_token = |part: &str| {
+        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        !part.is_empty() && part.bytes().all(is_legal)
+    };
+    match essence.split_once('/') {
+        Some((kind, subtype)) if is_token(kind) && is_token(subtype) => Ok(text),
+        _ => Err(format!("`{text}` is no media type: write it as text/html")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +131,19 @@ mod tests {
         assert_eq!(moment("2025-11-22"), Ok(day));
         assert_eq!(moment("2025-11-22T01:00:00+01:00"), Ok(day));
         assert!(moment("yesterday").is_err());
+    }
+
+    #[test]
+    fn headers_and_types_are_checked() {
+        assert_eq!(header(" max-age=60, public ").unwrap(), "max-age=60, public");
+        assert_eq!(content_type("text/html; charset=utf-8").unwrap(), "text/html; charset=utf-8");
+        for wrong in ["", "a\nb", "é", "\0"] {
+            assert!(header(wrong).is_err(), "{wrong:?} was read");
+        }
+        for wrong in ["html", "text/", "/x", "text html/x", "a/b/c"] {
+            assert!(content_type(wrong).is_err(), "{wrong:?} was read");
+        }
+        assert!(future_moment("2020-01-01").is_err());
+        assert!(future_moment("2999-01-01").is_ok());
     }
 }

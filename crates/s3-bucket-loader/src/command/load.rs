@@ -17,7 +17,7 @@ use crate::fleet::Crew;
 use crate::lead::{LeadSettings, Led, lead};
 use crate::settings::{self, directory};
 use crate::wiring::{FixedKeys, Prepared, prepare};
-use crate::{face, home, talk};
+use crate::{face, home, marker_probe, talk};
 
 /// `load SRC DEST`.
 pub(crate) async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
@@ -40,21 +40,28 @@ pub(crate) async fn begin(
     workers: u32,
     keys: Option<&FixedKeys>,
 ) -> Result<Led, CommandFailure> {
-    let prepared = prepare_new(stage, &settings, keys).await?;
+    let (prepared, settings) = prepare_new(stage, settings, keys).await?;
     let (ledger, header) = new_run(stage, settings)?;
     lead_run(stage, Box::new(ledger), &header, prepared, Crew::Local(workers)).await
 }
 
-/// Opens what a new run needs, and warns of what is weak.
+/// Opens what a new run needs, warns of what is weak, and returns the settings with what was found of the store.
 pub(super) async fn prepare_new(
     stage: &Stage,
-    settings: &RunSettings,
+    settings: RunSettings,
     keys: Option<&FixedKeys>,
-) -> Result<Prepared, CommandFailure> {
-    refuse_home_in_source(stage, settings)?;
-    let prepared = prepare(settings, keys).await?;
-    warn_of_weak_checks(stage, settings, &prepared);
-    Ok(prepared)
+) -> Result<(Prepared, RunSettings), CommandFailure> {
+    refuse_home_in_source(stage, &settings)?;
+    let prepared = prepare(&settings, keys).await?;
+    if settings.mode == Mode::ValidateOnly {
+        return Ok((prepared, settings));
+    }
+    let settings = marker_probe::with_answer(settings, &prepared).await;
+    if !stage.talk.quiet {
+        warn_of_weak_checks(&prepared);
+        warn_of_dropped_metadata(&settings);
+    }
+    Ok((prepared, settings))
 }
 
 /// Makes the ledger of a new run.
@@ -119,10 +126,15 @@ fn refuse_home_in_source(stage: &Stage, settings: &RunSettings) -> Result<(), Co
     Ok(())
 }
 
-fn warn_of_weak_checks(stage: &Stage, settings: &RunSettings, prepared: &Prepared) {
-    if settings.mode == Mode::ValidateOnly || stage.talk.quiet {
-        return;
+fn warn_of_dropped_metadata(settings: &RunSettings) {
+    if settings.transfer.object.drops_marker_metadata {
+        talk::say(
+            "note: this service drops the metadata of directory markers; directories will show default owner, mode and times",
+        );
     }
+}
+
+fn warn_of_weak_checks(prepared: &Prepared) {
     match prepared.checks {
         Checks::Crc64Nvme => {}
         Checks::ContentMd5 => talk::say(

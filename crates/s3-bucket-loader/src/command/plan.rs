@@ -38,6 +38,10 @@ struct Plan {
     problems: BTreeMap<String, u64>,
     /// Some of them, by class: path and reason.
     examples: BTreeMap<String, Vec<(String, String)>>,
+    /// Entries that would be written, and that a reader of the bucket cannot show.
+    reader_limits: u64,
+    /// Some of them: path and reason.
+    reader_limit_examples: Vec<(String, String)>,
     crawl_seconds: f64,
 }
 
@@ -46,6 +50,8 @@ struct Gathered {
     estimate: Estimate,
     problems: BTreeMap<String, u64>,
     examples: BTreeMap<String, Vec<(String, String)>>,
+    reader_limits: u64,
+    reader_limit_examples: Vec<(String, String)>,
 }
 
 struct Sink<'a> {
@@ -61,7 +67,7 @@ pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, Command
     open_bucket(&settings.destination, None).await?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let crawl = CrawlPlan { selection: settings.select.clone(), batch: settings.batch, threads };
-    let keys = KeyMap::new(&settings.destination.prefix);
+    let keys = KeyMap::of(&settings);
     let sink = Sink { settings: &settings, keys, gathered: Mutex::default() };
     let start = Instant::now();
     let toc = source.crawl(&crawl, &sink).map_err(CommandFailure::could_not_run)?;
@@ -77,6 +83,8 @@ pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, Command
         estimate: gathered.estimate,
         problems: gathered.problems,
         examples: gathered.examples,
+        reader_limits: gathered.reader_limits,
+        reader_limit_examples: gathered.reader_limit_examples,
         crawl_seconds,
     };
     if stage.talk.json {
@@ -152,7 +160,12 @@ impl Sink<'_> {
             );
         }
         match self.keys.key(&entry.path, entry.kind) {
-            Ok(_) => part.estimate.count(entry, &self.settings.transfer, self.settings.validate),
+            Ok(key) => {
+                if let Some(limit) = key.and_then(|key| self.keys.limit(&key)) {
+                    part.note_limit(&entry.path.to_string(), &limit.to_string());
+                }
+                part.estimate.count(entry, &self.settings.transfer, self.settings.validate);
+            }
             Err(refusal) => {
                 part.note(
                     Class::NameNotRepresentable,
@@ -174,7 +187,17 @@ impl Gathered {
         *self.problems.entry(class).or_default() += 1;
     }
 
+    fn note_limit(&mut self, path: &str, reason: &str) {
+        if self.reader_limit_examples.len() < EXAMPLES_MAX {
+            self.reader_limit_examples.push((path.to_owned(), reason.to_owned()));
+        }
+        self.reader_limits += 1;
+    }
+
     fn join(&mut self, other: Self) {
+        self.reader_limits += other.reader_limits;
+        self.reader_limit_examples.extend(other.reader_limit_examples);
+        self.reader_limit_examples.truncate(EXAMPLES_MAX);
         self.estimate.add(&other.estimate);
         for (class, count) in other.problems {
             *self.problems.entry(class).or_default() += count;
@@ -217,6 +240,12 @@ fn text(plan: &Plan) -> String {
     for (class, count) in &plan.problems {
         lines.push(format!("  {class}: {count}"));
         for (path, reason) in plan.examples.get(class).into_iter().flatten() {
+            lines.push(format!("    {path}: {reason}"));
+        }
+    }
+    if plan.reader_limits > 0 {
+        lines.push(format!("  stored, but not shown by every reader: {}", plan.reader_limits));
+        for (path, reason) in &plan.reader_limit_examples {
             lines.push(format!("    {path}: {reason}"));
         }
     }

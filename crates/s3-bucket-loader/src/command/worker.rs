@@ -9,7 +9,8 @@ use s3bl_adapters::channel::secure_control;
 use s3bl_core::id::{RunId, WorkerId};
 use s3bl_core::wire::SealKey;
 use s3bl_core::worker::Departure;
-use s3bl_port::channel::{Channel, WorkerEnd};
+use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind, WorkerEnd};
+use s3bl_port::queue::QueueError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ use super::Stage;
 use crate::args::WorkerArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{Pins, Place, await_offer, channel_failure, find_key, take_post};
+use crate::fleet::{NoOffer, Pins, Place, await_offer, channel_failure, find_key, take_post};
 use crate::{settings, signals, talk};
 
 /// Pause between two looks for a channel that is not there yet.
@@ -39,7 +40,7 @@ pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, Com
     let channel = place.open().await?;
     let (leave, leaving) = watch::channel(false);
     let signals = signals::leave_on_signal(leave)?;
-    let applicant = Applicant { stage, channel, key, worker, pins, leaving };
+    let applicant = Applicant { stage, channel, key, worker, pins, leaving, has_looked: false };
     let wait = (!args.stay).then_some(args.master_wait);
     let exit = applicant.work(wait, args.stay, &place.channel).await;
     drop(signals);
@@ -83,6 +84,29 @@ struct Applicant<'a> {
     worker: WorkerId,
     pins: Pins,
     leaving: watch::Receiver<bool>,
+    /// Whether the transport has answered before.
+    has_looked: bool,
+}
+
+/// What came of a channel that was joined.
+enum Part {
+    /// The worker took part in a run until this.
+    Taken(RunId, Departure),
+    /// Nobody offered anything in time, or the worker is to leave.
+    NotOffered,
+    /// The channel broke, or was removed.
+    Broken(QueueError),
+}
+
+/// Whether a transport that worked before may work again.
+fn may_pass(error: &ChannelError) -> bool {
+    match error.kind {
+        ChannelErrorKind::Unreachable | ChannelErrorKind::Other => true,
+        ChannelErrorKind::Occupied
+        | ChannelErrorKind::Credentials
+        | ChannelErrorKind::Denied
+        | ChannelErrorKind::Invalid => false,
+    }
 }
 
 impl Applicant<'_> {
@@ -96,63 +120,101 @@ impl Applicant<'_> {
         loop {
             self.say(&format!("worker {}: waiting for a master on channel {channel}", self.worker));
             let deadline = wait.map(|wait| Instant::now() + wait);
-            let Some(end) = self.join(deadline).await? else {
+            let Some((run, departure)) = self.find_and_do(deadline, last.as_ref()).await? else {
                 return self.came_to_nothing(wait, channel);
             };
+            if let Some(exit) = self.after(&run, departure, stays) {
+                return Ok(exit);
+            }
+            last = Some(run);
+        }
+    }
+
+    /// Joins the channel and works in the run that is offered there, unless it is the one that this worker has done
+    /// with. Joins again when the channel breaks before anything is offered.
+    async fn find_and_do(
+        &mut self,
+        deadline: Option<Instant>,
+        last: Option<&RunId>,
+    ) -> Result<Option<(RunId, Departure)>, CommandFailure> {
+        loop {
+            let Some(end) = self.join(deadline).await? else {
+                return Ok(None);
+            };
             let control = Arc::clone(&end.control);
-            let worked = self.take_part(end, deadline, last.as_ref()).await;
+            let worked = self.take_part(end, deadline, last).await;
             if let Err(error) = control.leave().await {
                 tracing::warn!(%error, "what this worker used of the channel could not be removed");
             }
             match worked? {
-                None => return self.came_to_nothing(wait, channel),
-                Some((run, departure)) => {
-                    if let Some(exit) = self.after(&run, departure, stays) {
-                        return Ok(exit);
-                    }
-                    last = Some(run);
+                Part::Taken(run, departure) => return Ok(Some((run, departure))),
+                Part::NotOffered => return Ok(None),
+                Part::Broken(error) if self.is_over(deadline).await => {
+                    return Err(CommandFailure::could_not_run(error));
                 }
+                Part::Broken(_) => {}
             }
         }
     }
 
-    /// Joins the channel as soon as it is there; `None` if it is not in time, or the worker is to leave.
+    /// Joins the channel as soon as it is there; `None` if it is not in time, or the worker is to leave. A transport
+    /// that has answered once may be away for a while.
     async fn join(
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<WorkerEnd>, CommandFailure> {
+        let mut is_away = false;
         loop {
-            if let Some(end) = self.channel.join(&self.worker).await.map_err(channel_failure)? {
-                return Ok(Some(end));
+            let trouble = match self.channel.join(&self.worker).await {
+                Ok(Some(end)) => {
+                    self.has_looked = true;
+                    return Ok(Some(end));
+                }
+                Ok(None) => {
+                    (self.has_looked, is_away) = (true, false);
+                    None
+                }
+                Err(error) if self.has_looked && may_pass(&error) => Some(error),
+                Err(error) => return Err(channel_failure(error)),
+            };
+            if self.is_over(deadline).await {
+                return trouble.map_or(Ok(None), |error| Err(channel_failure(error)));
             }
-            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            let next_look =
-                tokio::time::timeout(LOOK_EVERY, self.leaving.wait_for(|leaves| *leaves));
-            if is_late || next_look.await.is_ok() {
-                return Ok(None);
+            if let Some(error) = trouble
+                && !std::mem::replace(&mut is_away, true)
+            {
+                self.say(&format!("worker {}: {error}; trying again", self.worker));
             }
         }
     }
 
-    /// Works in the run that is offered, unless it is the one that this worker has done with.
+    /// Pauses before the next look, and says whether there is to be none.
+    async fn is_over(&mut self, deadline: Option<Instant>) -> bool {
+        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let leaves = self.leaving.wait_for(|leaves| *leaves);
+        is_late || tokio::time::timeout(LOOK_EVERY, leaves).await.is_ok()
+    }
+
     async fn take_part(
         &mut self,
         end: WorkerEnd,
         deadline: Option<Instant>,
         last: Option<&RunId>,
-    ) -> Result<Option<(RunId, Departure)>, CommandFailure> {
+    ) -> Result<Part, CommandFailure> {
         let refusals: Arc<Refusals> = Arc::default();
         let end = secure_control(end, &self.key, &refusals);
         let offer = loop {
             let mut leaving = self.leaving.clone();
             let offer = tokio::select! {
-                offer = await_offer(&end, &refusals, deadline) => offer?,
-                _ = leaving.wait_for(|leaves| *leaves) => None,
+                offer = await_offer(&end, &refusals, deadline) => offer,
+                _ = leaving.wait_for(|leaves| *leaves) => Ok(None),
             };
             match offer {
-                Some(offer) if last == Some(&offer.document.run) => {}
-                Some(offer) => break offer,
-                None => return Ok(None),
+                Ok(Some(offer)) if last == Some(&offer.document.run) => {}
+                Ok(Some(offer)) => break offer,
+                Ok(None) => return Ok(Part::NotOffered),
+                Err(NoOffer::Broken(error)) => return Ok(Part::Broken(error)),
+                Err(NoOffer::Failed(failure)) => return Err(failure),
             }
         };
         let run = offer.document.run.clone();
@@ -161,7 +223,7 @@ impl Applicant<'_> {
         let post =
             take_post(offer, end, &self.key, &refusals, self.worker.clone(), &self.pins).await?;
         let departure = post.role.run(post.doors, self.leaving.clone()).await;
-        Ok(Some((run, departure.context("work")?)))
+        Ok(Part::Taken(run, departure.context("work")?))
     }
 
     /// What follows when a run is done with; `None` to wait for the next.

@@ -160,7 +160,7 @@ pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
     LaneSettings {
         range_size: run.batch.content_max,
         mode: run.mode,
-        keys: KeyMap::new(&run.destination.prefix),
+        keys: KeyMap::of(run),
         transfer: run.transfer.clone(),
         symlinks: run.select.symlinks,
         validate: run.validate,

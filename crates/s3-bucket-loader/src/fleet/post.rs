@@ -64,30 +64,49 @@ pub(crate) struct Post {
     pub doors: WorkerDoors,
 }
 
+/// Why no offer can be waited for.
+#[derive(Debug)]
+pub(crate) enum NoOffer {
+    /// The channel broke, or was removed: whoever joins it again may find another.
+    Broken(QueueError),
+    /// There is no sense in waiting.
+    Failed(CommandFailure),
+}
+
+impl From<NoOffer> for CommandFailure {
+    fn from(reason: NoOffer) -> Self {
+        match reason {
+            NoOffer::Broken(error) => Self::could_not_run(error),
+            NoOffer::Failed(failure) => failure,
+        }
+    }
+}
+
 /// Waits until a master offers a run that is not over; `None` when `deadline` has passed.
 pub(crate) async fn await_offer(
     end: &WorkerEnd,
     refusals: &Refusals,
     deadline: Option<Instant>,
-) -> Result<Option<Offer>, CommandFailure> {
+) -> Result<Option<Offer>, NoOffer> {
     loop {
         match end.control.receive(LOOK).await {
             Ok(Some(bytes)) => {
                 let document = decode::<RunDocument>(&bytes)
                     .context("understand the master's run document")
-                    .map_err(CommandFailure::could_not_run)?;
+                    .map_err(|error| NoOffer::Failed(CommandFailure::could_not_run(error)))?;
                 if document.phase != Phase::Shutdown {
                     return Ok(Some(Offer { document, bytes }));
                 }
             }
             Ok(None) => {}
-            Err(error) => return Err(CommandFailure::could_not_run(error)),
+            Err(error) if error.is_transient => return Err(NoOffer::Broken(error)),
+            Err(error) => return Err(NoOffer::Failed(CommandFailure::could_not_run(error))),
         }
         if refusals.count() >= REFUSALS_MAX {
             let error = anyhow!("the join key does not open what the master says");
-            return Err(CommandFailure::could_not_run(error).advise(
+            return Err(NoOffer::Failed(CommandFailure::could_not_run(error).advise(
                 "start master and worker with the same join key, and the same version of the program",
-            ));
+            )));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(None);

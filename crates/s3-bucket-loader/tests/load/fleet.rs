@@ -178,17 +178,8 @@ fn a_worker_with_another_key_hears_nothing_and_says_so() {
 fn forged_messages_on_the_queues_change_nothing() {
     let (fleet, tree) = (FleetStage::new(Carrier::Aws, "forged"), many_files(200));
     let master = start(&mut fleet.master(&tree, 1));
-    let queue = |name: &str| {
-        let name = format!("s3bl-{}-{name}", fleet.channel);
-        let url = ["sqs", "get-queue-url", "--queue-name", &name, "--output", "text"];
-        loop {
-            if let Ok(found) = fleet.aws(&url) {
-                return found.trim().to_owned();
-            }
-        }
-    };
     for name in ["toc", "results"] {
-        let url = queue(name);
+        let url = fleet.queue_url(name);
         for forged in ["not even base64!", "TQEBAQEB", "tAAAA", "rAAAA", &"A".repeat(5000)] {
             let send = ["sqs", "send-message", "--queue-url", &url, "--message-body", forged];
             fleet.aws(&send).unwrap();

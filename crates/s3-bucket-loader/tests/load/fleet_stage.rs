@@ -1,12 +1,13 @@
 //! What the tests of fleets stand on: a transport beside the S3 server, and processes that end with their test.
 
+use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use s3bl_testkit::{Kind, Nats, Tool, ToolError, Tree};
+use s3bl_testkit::{Kind, Nats, Server, Tool, ToolError, Tree};
 use serde_json::Value;
 
 use crate::stage::{Ended, Stage};
@@ -28,8 +29,8 @@ pub(crate) enum Carrier {
 /// A stage with a transport and a channel of its own.
 pub(crate) struct FleetStage {
     pub(crate) stage: Stage,
-    carrier: Carrier,
-    nats: Option<Nats>,
+    pub(crate) carrier: Carrier,
+    pub(crate) nats: Option<Nats>,
     pub(crate) channel: String,
     key: PathBuf,
 }
@@ -43,7 +44,22 @@ impl FleetStage {
             Carrier::Aws => (Kind::Moto, None),
             Carrier::Nats => (Kind::Seaweed, Some(Nats::shared().unwrap())),
         };
-        let stage = Stage::new(kind, label);
+        Self::over(Stage::new(kind, label), nats)
+    }
+
+    /// A fleet whose broker is its own, to do with as a test pleases. That of SQS and SNS is its bucket's server, too.
+    pub(crate) fn with_broker(carrier: Carrier, label: &str) -> Self {
+        match carrier {
+            Carrier::Aws => Self::over(Stage::at(Server::start(Kind::Moto).unwrap(), label), None),
+            Carrier::Nats => {
+                Self::over(Stage::new(Kind::Seaweed, label), Some(Nats::start().unwrap()))
+            }
+        }
+    }
+
+    /// A fleet over NATS, or over the SQS and SNS of the stage's own server.
+    pub(crate) fn over(stage: Stage, nats: Option<Nats>) -> Self {
+        let carrier = if nats.is_some() { Carrier::Nats } else { Carrier::Aws };
         let key = stage.home.path().join("test.key");
         std::fs::write(&key, JOIN_KEY).unwrap();
         // Bucket names are unique among all tests of a run, and legal channel names.
@@ -103,6 +119,54 @@ impl FleetStage {
         command
     }
 
+    /// The broker over NATS.
+    pub(crate) fn broker(&mut self) -> &mut Nats {
+        self.nats.as_mut().unwrap()
+    }
+
+    /// Removes everything from a part of the channel, as somebody with the broker's own tools may.
+    pub(crate) fn purge(&self, part: &str) {
+        match &self.nats {
+            Some(nats) => {
+                let name = format!("s3bl-{}-{part}", self.channel);
+                at_jetstream(nats, async |jetstream| {
+                    jetstream.get_stream(name).await.unwrap().purge().await.unwrap();
+                });
+            }
+            None => {
+                let url = self.queue_url(part);
+                self.aws(&["sqs", "purge-queue", "--queue-url", &url]).unwrap();
+            }
+        }
+    }
+
+    /// Deletes a part of the channel.
+    pub(crate) fn delete(&self, part: &str) {
+        match &self.nats {
+            Some(nats) => {
+                let name = format!("s3bl-{}-{part}", self.channel);
+                at_jetstream(nats, async |jetstream| {
+                    jetstream.delete_stream(name).await.unwrap();
+                });
+            }
+            None => {
+                let url = self.queue_url(part);
+                self.aws(&["sqs", "delete-queue", "--queue-url", &url]).unwrap();
+            }
+        }
+    }
+
+    /// The address of a queue of the channel, once there is one.
+    pub(crate) fn queue_url(&self, part: &str) -> String {
+        let name = format!("s3bl-{}-{part}", self.channel);
+        let ask = ["sqs", "get-queue-url", "--queue-name", &name, "--output", "text"];
+        loop {
+            if let Ok(found) = self.aws(&ask) {
+                return found.trim().to_owned();
+            }
+        }
+    }
+
     /// What the AWS command line says of the queues and topics.
     pub(crate) fn aws(&self, arguments: &[&str]) -> Result<String, ToolError> {
         let endpoint = self.stage.server.endpoint_url();
@@ -127,10 +191,49 @@ impl FleetStage {
     }
 }
 
+/// Does something with the broker's own client.
+fn at_jetstream(nats: &Nats, work: impl AsyncFnOnce(async_nats::jetstream::Context)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = async_nats::connect(nats.url()).await.unwrap();
+        work(async_nats::jetstream::new(client)).await;
+    });
+}
+
 /// Starts a process, its words kept.
 pub(crate) fn start(command: &mut Command) -> Running {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Running(Some(child.spawn().unwrap()))
+}
+
+/// What a process says to people, to be followed while it runs.
+pub(crate) struct Talk(PathBuf);
+
+impl Talk {
+    pub(crate) fn new(fleet: &FleetStage, name: &str) -> Self {
+        Self(fleet.stage.home.path().join(format!("{name}.stderr")))
+    }
+
+    /// Starts a process that says it here.
+    pub(crate) fn start(&self, command: &mut Command) -> Running {
+        let file = File::create(&self.0).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        Running(Some(child.spawn().unwrap()))
+    }
+
+    /// Waits until these words have been said.
+    #[track_caller]
+    pub(crate) fn await_words(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let said = std::fs::read_to_string(&self.0).unwrap();
+            if said.contains(words) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no `{words}` in: {said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Running {

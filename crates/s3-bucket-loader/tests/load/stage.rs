@@ -32,7 +32,11 @@ pub(crate) struct Ended {
 
 impl Stage {
     pub(crate) fn new(kind: Kind, label: &str) -> Self {
-        let server = Server::shared(kind).unwrap();
+        Self::at(Server::shared(kind).unwrap(), label)
+    }
+
+    /// A stage at a server of its own.
+    pub(crate) fn at(server: Server, label: &str) -> Self {
         let bucket = server.fresh_bucket(label).unwrap();
         Self { server, bucket, home: TempDir::new().unwrap() }
     }

@@ -1,5 +1,6 @@
 //! The JuiceFS gateway: MinIO's S3 front over a volume whose metadata is an SQLite file.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use super::{Program, Server, StartError};
@@ -9,7 +10,7 @@ use crate::tool;
 
 pub(super) static PROGRAM: Program = Program { name: "juicefs", launch };
 
-fn launch(directory: &Path) -> Result<Launch, StartError> {
+fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
     let program = tool::installed("juicefs")?;
     let path = directory.display();
     let metadata = format!("sqlite3://{path}/meta.db");
@@ -31,9 +32,9 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
         "--no-banner".to_owned(),
         format!("--cache-dir={path}/cache"),
         format!("--log={path}/gateway.log"),
-        format!("--metrics=127.0.0.1:{metrics}"),
+        format!("--metrics={ip}:{metrics}"),
         metadata,
-        format!("127.0.0.1:{port}"),
+        format!("{ip}:{port}"),
     ];
     Ok(Launch {
         program,
@@ -42,7 +43,7 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
             ("MINIO_ROOT_USER", Server::ACCESS_KEY.into()),
             ("MINIO_ROOT_PASSWORD", Server::SECRET_KEY.into()),
         ],
-        port,
+        address: SocketAddrV4::new(ip, port),
         ready: Ready::Answers { port, path: "/minio/health/live" },
         leases: leases.into(),
     })

@@ -1,7 +1,7 @@
 //! NATS with JetStream, its streams in a temporary directory.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use super::{Program, StartError};
@@ -15,9 +15,9 @@ const CONFIGURATION: &str = "nats.conf";
 
 static PROGRAM: Program = Program { name: "nats", launch };
 
-/// A running NATS server with JetStream on a loopback port, without authentication.
+/// A running NATS server with JetStream, without authentication.
 pub struct Nats {
-    port: u16,
+    address: SocketAddrV4,
     /// `None`: shared, and so ended by somebody else.
     process: Option<Process>,
 }
@@ -29,8 +29,17 @@ impl Nats {
     ///
     /// The program is not installed, ends early or does not get ready; the error carries the end of its log.
     pub fn start() -> Result<Self, StartError> {
-        let process = PROGRAM.start()?;
-        Ok(Self { port: process.port(), process: Some(process) })
+        Self::start_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Self::start`], at an address of this machine, or of the host in whose network the caller is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_at(ip: Ipv4Addr) -> Result<Self, StartError> {
+        let process = PROGRAM.start(ip)?;
+        Ok(Self { address: process.address(), process: Some(process) })
     }
 
     /// Starts a server of its own as `configuration` says, in the words of the server's configuration file; the kit
@@ -40,9 +49,10 @@ impl Nats {
     ///
     /// As [`Self::start`].
     pub fn start_with(configuration: &str) -> Result<Self, StartError> {
-        let process = PROGRAM
-            .start_prepared(|directory| fs::write(directory.join(CONFIGURATION), configuration))?;
-        Ok(Self { port: process.port(), process: Some(process) })
+        let process = PROGRAM.start_prepared(Ipv4Addr::LOCALHOST, |directory| {
+            fs::write(directory.join(CONFIGURATION), configuration)
+        })?;
+        Ok(Self { address: process.address(), process: Some(process) })
     }
 
     /// Kills the server, as a power cut would. What it has on disk stays, and so does its port.
@@ -74,16 +84,17 @@ impl Nats {
     ///
     /// As [`Self::start`], or the server has died since.
     pub fn shared() -> Result<Self, StartError> {
-        Ok(Self { port: shared::port_of(&PROGRAM)?, process: None })
+        let port = shared::port_of(&PROGRAM)?;
+        Ok(Self { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), process: None })
     }
 
     /// The address to connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.address.into()
     }
 
-    /// The address as NATS clients take it: `nats://127.0.0.1:PORT`.
+    /// The address as NATS clients take it: `nats://ADDRESS:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://{}", self.address())
@@ -96,7 +107,7 @@ impl Nats {
     }
 }
 
-fn launch(directory: &Path) -> Result<Launch, StartError> {
+fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
     let leases = PortLease::take_array::<2>()?;
     let [port, monitor] = leases.each_ref().map(PortLease::number);
     let configuration = directory.join(CONFIGURATION);
@@ -107,7 +118,7 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
         "-c".to_owned(),
         configuration.display().to_string(),
         "-a".to_owned(),
-        "127.0.0.1".to_owned(),
+        ip.to_string(),
         "-p".to_owned(),
         port.to_string(),
         "-m".to_owned(),
@@ -119,7 +130,7 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
         program: tool::installed("nats-server")?,
         arguments: arguments.into_iter().map(Into::into).collect(),
         environment: Vec::new(),
-        port,
+        address: SocketAddrV4::new(ip, port),
         ready: Ready::Answers { port: monitor, path: "/healthz" },
         leases: leases.into(),
     })

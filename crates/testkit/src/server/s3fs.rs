@@ -45,6 +45,7 @@ fn launch(server: &Server, bucket: &str, directory: &Path) -> Result<Launch, Sta
     writeln!(file, "{}:{}", Server::ACCESS_KEY, Server::SECRET_KEY)?;
     let options = [
         "ro".to_owned(),
+        "use_xattr".to_owned(),
         "use_path_request_style".to_owned(),
         format!("passwd_file={}", password.display()),
         format!("url={}", server.endpoint_url()),
@@ -61,7 +62,7 @@ fn launch(server: &Server, bucket: &str, directory: &Path) -> Result<Launch, Sta
         program: tool::installed("s3fs")?,
         arguments: arguments.into_iter().map(Into::into).collect(),
         environment: Vec::new(),
-        port: server.address().port(),
+        address: server.address,
         ready: Ready::Mounted,
         leases: Vec::new(),
     })

@@ -1,5 +1,6 @@
 //! SeaweedFS: `weed mini`, which is master, volume server, filer and S3 gateway in one process.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use super::{Program, Server, StartError};
@@ -9,7 +10,7 @@ use crate::tool;
 
 pub(super) static PROGRAM: Program = Program { name: "seaweed", launch };
 
-fn launch(directory: &Path) -> Result<Launch, StartError> {
+fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
     let leases = PortLease::take_array::<10>()?;
     let [
         s3,
@@ -27,8 +28,8 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
     let arguments = [
         "mini".to_owned(),
         format!("-dir={path}"),
-        "-ip=127.0.0.1".to_owned(),
-        "-ip.bind=127.0.0.1".to_owned(),
+        format!("-ip={ip}"),
+        format!("-ip.bind={ip}"),
         format!("-s3.port={s3}"),
         format!("-s3.port.grpc={s3_grpc}"),
         format!("-master.port={master}"),
@@ -58,7 +59,7 @@ fn launch(directory: &Path) -> Result<Launch, StartError> {
             ("AWS_ACCESS_KEY_ID", Server::ACCESS_KEY.into()),
             ("AWS_SECRET_ACCESS_KEY", Server::SECRET_KEY.into()),
         ],
-        port: s3,
+        address: SocketAddrV4::new(ip, s3),
         ready: Ready::Answers { port: s3, path: "/healthz" },
         leases: leases.into(),
     })

@@ -59,7 +59,15 @@ impl SqsQueue {
             let source = format!("it has {} bytes, and SQS takes {BYTES_MAX}", body.len()).into();
             return Err(QueueError { action, is_transient: false, source });
         }
-        self.sends.ask(encode(kind, body)).await.map_err(|fault| fault.of_use(action))
+        let sent = self.sends.ask(encode(kind, body)).await;
+        sent.map_err(|fault| self.refuse(action, fault))
+    }
+
+    /// Names the queue in what is said of a fault.
+    fn refuse(&self, action: &'static str, fault: Fault) -> QueueError {
+        let error = fault.of_use(action);
+        let queue = self.url.rsplit('/').next().unwrap_or_default().to_owned();
+        QueueError { source: Box::new(AtQueue { queue, source: error.source }), ..error }
     }
 
     async fn receive_here(&self, count: usize, wait: Duration) -> Result<Vec<Delivery>, Fault> {
@@ -97,6 +105,14 @@ impl SqsQueue {
     }
 }
 
+/// A fault with the queue at which it came.
+#[derive(Debug, thiserror::Error)]
+#[error("queue `{queue}`")]
+struct AtQueue {
+    queue: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
 #[async_trait]
 impl Queue for SqsQueue {
     async fn send(&self, body: Bytes) -> Result<(), QueueError> {
@@ -108,22 +124,22 @@ impl Queue for SqsQueue {
             Some(inbox) => inbox.results(count, wait).await,
             None => self.receive_here(count, wait).await,
         };
-        received.map_err(|fault| fault.of_use("receive messages"))
+        received.map_err(|fault| self.refuse("receive messages", fault))
     }
 
     async fn extend(&self, receipt: &Receipt) -> Result<(), QueueError> {
         let extended = self.leases.ask_lease(receipt.0.clone(), self.lease).await;
-        extended.map_err(|fault| fault.of_use("extend a lease"))
+        extended.map_err(|fault| self.refuse("extend a lease", fault))
     }
 
     async fn acknowledge(&self, receipt: &Receipt) -> Result<(), QueueError> {
         let deleted = self.deletes.ask(receipt.0.clone()).await;
-        deleted.map_err(|fault| fault.of_use("acknowledge a message"))
+        deleted.map_err(|fault| self.refuse("acknowledge a message", fault))
     }
 
     async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
         let released = self.leases.ask_lease(receipt.0.clone(), Duration::ZERO).await;
-        released.map_err(|fault| fault.of_use("release a message"))
+        released.map_err(|fault| self.refuse("release a message", fault))
     }
 
     /// Receives and deletes whatever comes: the service's own purge goes on for a minute, in which it may also remove
@@ -133,7 +149,7 @@ impl Queue for SqsQueue {
         if let Some(inbox) = &self.inbox {
             inbox.forget_results();
         }
-        self.drain().await.map_err(|fault| fault.of_use("purge a queue"))
+        self.drain().await.map_err(|fault| self.refuse("purge a queue", fault))
     }
 
     fn body_max(&self) -> usize {

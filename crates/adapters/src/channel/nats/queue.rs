@@ -92,10 +92,25 @@ impl NatsQueue {
             .await
     }
 
+    /// Names the stream in what is said of a fault.
+    fn refuse(&self, action: &'static str, fault: Fault) -> QueueError {
+        let error = fault.of_queue(action);
+        let stream = self.stream.name.clone();
+        QueueError { source: Box::new(AtStream { stream, source: error.source }), ..error }
+    }
+
     /// Says a word about a delivery, and waits until the server has heard it.
     async fn answer(&self, receipt: &Receipt, word: AckKind) -> Result<(), Fault> {
         self.link.call(&receipt.0, word.into()).await.map(drop)
     }
+}
+
+/// A fault with the stream at which it came.
+#[derive(Debug, thiserror::Error)]
+#[error("stream `{stream}`")]
+struct AtStream {
+    stream: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// A message without a subject to answer on was not delivered by a consumer.
@@ -109,7 +124,7 @@ impl Queue for NatsQueue {
     async fn send(&self, body: Bytes) -> Result<(), QueueError> {
         self.requests.publish.add();
         let sent = self.link.ask::<IgnoredAny>(&self.stream.subject, body).await;
-        sent.map(drop).map_err(|fault| fault.of_queue("put a message on the queue"))
+        sent.map(drop).map_err(|fault| self.refuse("put a message on the queue", fault))
     }
 
     async fn receive(&self, count: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
@@ -117,25 +132,25 @@ impl Queue for NatsQueue {
             return Ok(Vec::new());
         }
         let pulled = self.pull(count, wait).await;
-        pulled.map_err(|fault| fault.of_queue("take messages from the queue"))
+        pulled.map_err(|fault| self.refuse("take messages from the queue", fault))
     }
 
     async fn extend(&self, receipt: &Receipt) -> Result<(), QueueError> {
         self.requests.extend.add();
         let said = self.answer(receipt, AckKind::Progress).await;
-        said.map_err(|fault| fault.of_queue("extend the lease of a message"))
+        said.map_err(|fault| self.refuse("extend the lease of a message", fault))
     }
 
     async fn acknowledge(&self, receipt: &Receipt) -> Result<(), QueueError> {
         self.requests.acknowledge.add();
         let said = self.answer(receipt, AckKind::Ack).await;
-        said.map_err(|fault| fault.of_queue("acknowledge a message"))
+        said.map_err(|fault| self.refuse("acknowledge a message", fault))
     }
 
     async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
         self.requests.release.add();
         let said = self.answer(receipt, AckKind::Nak(None)).await;
-        said.map_err(|fault| fault.of_queue("give a message back"))
+        said.map_err(|fault| self.refuse("give a message back", fault))
     }
 
     /// JetStream knows a purge of a stream only, not of what its consumer has not delivered: leased messages go too.
@@ -143,7 +158,7 @@ impl Queue for NatsQueue {
     async fn purge(&self) -> Result<(), QueueError> {
         self.requests.purge.add();
         let purged = self.stream.purge(&self.link).await;
-        purged.map_err(|fault| fault.of_queue("purge the queue"))
+        purged.map_err(|fault| self.refuse("purge the queue", fault))
     }
 
     fn body_max(&self) -> usize {

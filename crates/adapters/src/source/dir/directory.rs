@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use s3bl_core::metadata::Xattr;
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::SymlinkPolicy;
 use s3bl_core::task::Class;
@@ -9,7 +10,7 @@ use s3bl_core::toc::{PosixFacts, RootPrint, WalkTotals};
 use s3bl_port::source::{CrawlPlan, CrawlSink, Source, SourceError, SourceFile};
 
 use super::confine::Root;
-use super::{crawl, read};
+use super::{crawl, read, xattr};
 
 /// A directory as a source. Nothing outside of it is ever opened, whatever links and renames pretend.
 #[derive(Debug)]
@@ -64,5 +65,9 @@ impl Source for DirectorySource {
 
     fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
         read::directory(&self.root, path)
+    }
+
+    fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, SourceError> {
+        xattr::read(&self.root, path, facts)
     }
 }

@@ -1,7 +1,7 @@
 //! A directory on a disk or on a share.
 //!
 //! The master's side walks the tree (`crawl`, `walk`, `descent`, `share`, `listing`, `outbox`), the workers' side
-//! reads files (`read`). Both open nothing but through `confine`, which keeps them beneath the root whatever becomes
+//! reads files (`read`) and, where asked, extended attributes (`xattr`). Both open nothing but through `confine`, which keeps them beneath the root whatever becomes
 //! of the tree meanwhile. `facts` is what the system says of a file, `directory` the door.
 //!
 //! # What the walk promises
@@ -23,5 +23,6 @@ mod outbox;
 mod read;
 mod share;
 mod walk;
+mod xattr;
 
 pub use directory::DirectorySource;

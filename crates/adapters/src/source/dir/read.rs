@@ -124,7 +124,10 @@ pub(super) fn root_print(root: &Root) -> Result<RootPrint, SourceError> {
     Ok(print)
 }
 
-fn open_regular(root: &Root, path: &RelPath) -> Result<(OwnedFd, PosixFacts), SourceError> {
+pub(super) fn open_regular(
+    root: &Root,
+    path: &RelPath,
+) -> Result<(OwnedFd, PosixFacts), SourceError> {
     // Without blocking, or a FIFO that took the file's place would hold us for ever.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
     let open = |flags| root.open_beneath(path.as_bytes(), flags);
@@ -180,7 +183,7 @@ fn length_change(size: u64, read: u64) -> String {
     }
 }
 
-fn changed(path: &RelPath, how: String) -> SourceError {
+pub(super) fn changed(path: &RelPath, how: String) -> SourceError {
     let source = std::io::Error::other(how);
     SourceError { class: Class::SourceChanged, action: "read", path: path.clone(), source }
 }

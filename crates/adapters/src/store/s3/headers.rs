@@ -1,12 +1,15 @@
-//! Metadata as headers.
+//! Metadata and type as headers.
 
 use http::{HeaderName, HeaderValue};
-use s3bl_core::limit::USER_METADATA_BYTES_MAX;
-use s3bl_core::metadata::{content_type, metadata_bytes, object_metadata};
-use s3bl_core::settings::MetadataDialect;
+use s3bl_core::metadata::{MetadataError, content_type, object_metadata};
+use s3bl_core::settings::TransferSettings;
 use s3bl_core::task::Class;
-use s3bl_core::toc::{EntryKind, PosixFacts};
 use s3bl_port::store::{NewObject, StoreError};
+
+use super::style::ObjectStyle;
+
+/// The type of files whose ending says nothing.
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The headers of one object.
 pub(super) struct ObjectHeaders {
@@ -15,55 +18,62 @@ pub(super) struct ObjectHeaders {
 }
 
 impl ObjectHeaders {
-    pub(super) fn of(dialect: MetadataDialect, object: &NewObject<'_>) -> Result<Self, StoreError> {
-        let content_type = HeaderValue::from_static(content_type(dialect, object.kind));
-        let metadata = metadata_headers(dialect, object.kind, object.facts)?;
+    pub(super) fn of(style: &ObjectStyle, object: &NewObject<'_>) -> Result<Self, StoreError> {
+        let content_type = match content_type(style.transfer.metadata, object.kind) {
+            Some(fixed) => HeaderValue::from_static(fixed),
+            None => style.content_type.clone().unwrap_or_else(|| guessed(object.key.as_str())),
+        };
+        let metadata = metadata_headers(&style.transfer, object)?;
         Ok(Self { content_type, metadata })
     }
 }
 
-fn metadata_headers(
-    dialect: MetadataDialect,
-    kind: EntryKind,
-    facts: &PosixFacts,
-) -> Result<Vec<(HeaderName, HeaderValue)>, StoreError> {
-    let metadata = object_metadata(dialect, kind, facts);
-    let bytes = metadata_bytes(&metadata);
-    if bytes > USER_METADATA_BYTES_MAX {
-        let message =
-            format!("{bytes} bytes of metadata, and an object takes {USER_METADATA_BYTES_MAX}");
-        return Err(refused(Class::MetadataTooLarge, message));
-    }
-    let header = |(name, value): (&'static str, String)| {
-        let value = HeaderValue::try_from(value).map_err(|_| {
-            refused(Class::Refused, format!("metadata `{name}` holds what no header may carry"))
-        })?;
-        Ok((header_name(name), value))
-    };
-    metadata.into_iter().map(header).collect()
+/// The type that a name's ending stands for.
+fn guessed(key: &str) -> HeaderValue {
+    mime_guess::from_path(key).first_raw().map_or(BYTES, HeaderValue::from_static)
 }
 
-/// The header of a metadata name; those of the union dialect are made without work.
-fn header_name(name: &'static str) -> HeaderName {
-    const KNOWN: [(&str, HeaderName); 12] = [
-        ("mode", HeaderName::from_static("x-amz-meta-mode")),
-        ("uid", HeaderName::from_static("x-amz-meta-uid")),
-        ("gid", HeaderName::from_static("x-amz-meta-gid")),
-        ("mtime", HeaderName::from_static("x-amz-meta-mtime")),
-        ("atime", HeaderName::from_static("x-amz-meta-atime")),
-        ("ctime", HeaderName::from_static("x-amz-meta-ctime")),
-        ("attr", HeaderName::from_static("x-amz-meta-attr")),
-        ("file-permissions", HeaderName::from_static("x-amz-meta-file-permissions")),
-        ("file-owner", HeaderName::from_static("x-amz-meta-file-owner")),
-        ("file-group", HeaderName::from_static("x-amz-meta-file-group")),
-        ("file-mtime", HeaderName::from_static("x-amz-meta-file-mtime")),
-        ("file-atime", HeaderName::from_static("x-amz-meta-file-atime")),
-    ];
-    match KNOWN.iter().find(|(known, _)| *known == name) {
-        Some((_, header)) => header.clone(),
-        None => HeaderName::try_from(format!("x-amz-meta-{name}"))
-            .expect("names of metadata are letters, digits and dashes"),
+fn metadata_headers(
+    transfer: &TransferSettings,
+    object: &NewObject<'_>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, StoreError> {
+    let metadata =
+        object_metadata(transfer, object.kind, object.facts, object.xattrs).map_err(|error| {
+            let class = match &error {
+                MetadataError::TooLarge { .. } => Class::MetadataTooLarge,
+                MetadataError::Xattr { .. } => Class::XattrNotRepresentable,
+            };
+            refused(class, error.to_string())
+        })?;
+    let mut headers = Vec::with_capacity(metadata.iter().count());
+    for (name, value) in metadata.into_values() {
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| {
+            refused(Class::Refused, format!("metadata `{name}` holds what no header may carry"))
+        })?;
+        headers.push((header_name(&name)?, value));
     }
+    Ok(headers)
+}
+
+/// The header of a metadata name; those of the dialects are made without work.
+fn header_name(name: &str) -> Result<HeaderName, StoreError> {
+    Ok(match name {
+        "mode" => const { HeaderName::from_static("x-amz-meta-mode") },
+        "uid" => const { HeaderName::from_static("x-amz-meta-uid") },
+        "gid" => const { HeaderName::from_static("x-amz-meta-gid") },
+        "mtime" => const { HeaderName::from_static("x-amz-meta-mtime") },
+        "atime" => const { HeaderName::from_static("x-amz-meta-atime") },
+        "ctime" => const { HeaderName::from_static("x-amz-meta-ctime") },
+        "attr" => const { HeaderName::from_static("x-amz-meta-attr") },
+        "file-permissions" => const { HeaderName::from_static("x-amz-meta-file-permissions") },
+        "file-owner" => const { HeaderName::from_static("x-amz-meta-file-owner") },
+        "file-group" => const { HeaderName::from_static("x-amz-meta-file-group") },
+        "file-mtime" => const { HeaderName::from_static("x-amz-meta-file-mtime") },
+        "file-atime" => const { HeaderName::from_static("x-amz-meta-file-atime") },
+        _ => HeaderName::try_from(format!("x-amz-meta-{name}")).map_err(|_| {
+            refused(Class::Refused, format!("metadata `{name}` has a name that no header may have"))
+        })?,
+    })
 }
 
 fn refused(class: Class, message: String) -> StoreError {

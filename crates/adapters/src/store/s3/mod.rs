@@ -1,7 +1,8 @@
 //! A bucket behind the S3 protocol.
 //!
 //! `open` finds region and credentials, `probe` what the service checks, `store` is the door, `attempt` the one wrapper
-//! that repeats requests and owns what is ambiguous about them, `classify` what an error means.
+//! that repeats requests and owns what is ambiguous about them, `classify` what an error means, `style` and `headers` what
+//! objects carry beside their bytes.
 
 mod attempt;
 mod classify;
@@ -9,7 +10,9 @@ mod headers;
 mod open;
 mod probe;
 mod store;
+mod style;
 
 pub use open::{Bucket, ConnectError, ConnectSettings, connect};
 pub use probe::{Checks, probe};
-pub use store::{ObjectStyle, S3Store, StyleError};
+pub use store::S3Store;
+pub use style::{ObjectStyle, StyleError};

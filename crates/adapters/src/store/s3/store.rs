@@ -9,7 +9,6 @@ use bytes::Bytes;
 use s3bl_core::checksum::{Crc64Nvme, ETag, Md5Digest};
 use s3bl_core::path::ObjectKey;
 use s3bl_core::retry::Patience;
-use s3bl_core::settings::{MetadataDialect, TransferSettings};
 use s3bl_core::task::{Class, WriteProof};
 use s3bl_core::unit::{ByteCount, Timestamp};
 use s3bl_port::pacer::Pacer;
@@ -18,57 +17,16 @@ use s3bl_port::store::{
     StoredPart, UploadId, Whole,
 };
 use s3bl_s3::{
-    AbortMultipartUpload, AttributeError, ChecksumType, Client, CompleteMultipartUpload,
-    CompletedPart, CreateMultipartUpload, ErrorKind, GetObject, HeadObject, HeadObjectOutput,
-    ListMultipartUploads, ListObjectsV2, ObjectAttributes, ObjectBody, PayloadCheck, PutObject,
-    UploadPart,
+    AbortMultipartUpload, ChecksumType, Client, CompleteMultipartUpload, CompletedPart,
+    CreateMultipartUpload, ErrorKind, GetObject, HeadObject, HeadObjectOutput,
+    ListMultipartUploads, ListObjectsV2, ObjectBody, PayloadCheck, PutObject, UploadPart,
 };
 
 use super::attempt::{Answered, Attempts, GivenUp};
 use super::classify::{may_have_applied, meaning, words};
 use super::headers::ObjectHeaders;
+use super::style::ObjectStyle;
 use super::{Bucket, Checks};
-
-/// How objects of a run look beside their bytes.
-#[derive(Debug, Clone)]
-pub struct ObjectStyle {
-    /// Which metadata they carry.
-    pub metadata: MetadataDialect,
-    /// Storage class and encryption.
-    pub attributes: ObjectAttributes,
-    /// What the service checks.
-    pub checks: Checks,
-}
-
-/// A setting that no header may carry.
-#[derive(Debug, thiserror::Error)]
-#[error("the {header} holds what no header may carry")]
-pub struct StyleError {
-    header: String,
-}
-
-impl From<AttributeError> for StyleError {
-    fn from(error: AttributeError) -> Self {
-        Self { header: error.header }
-    }
-}
-
-impl ObjectStyle {
-    /// Makes the headers that all objects of a run share.
-    pub fn attributes(transfer: &TransferSettings) -> Result<ObjectAttributes, StyleError> {
-        let mut attributes = ObjectAttributes::new();
-        if let Some(class) = &transfer.storage_class {
-            attributes = attributes.storage_class(class)?;
-        }
-        if let Some(sse) = &transfer.sse {
-            attributes = attributes.server_side_encryption(sse)?;
-        }
-        if let Some(key) = &transfer.sse_kms_key_id {
-            attributes = attributes.kms_key_id(key)?;
-        }
-        Ok(attributes)
-    }
-}
 
 /// A bucket behind the S3 protocol, with connections of its own.
 pub struct S3Store {
@@ -180,7 +138,7 @@ fn count(counter: &AtomicU64) {
 #[async_trait]
 impl Store for S3Store {
     async fn put(&self, object: NewObject<'_>, body: Body) -> Result<Stored, StoreError> {
-        let headers = ObjectHeaders::of(self.style.metadata, &object)?;
+        let headers = ObjectHeaders::of(&self.style, &object)?;
         let (check, md5) = self.check(&body);
         let whole = Whole { size: ByteCount(body.bytes.len() as u64), crc64nvme: body.crc64nvme };
         let put = PutObject {
@@ -215,7 +173,7 @@ impl Store for S3Store {
     }
 
     async fn begin_upload(&self, object: NewObject<'_>) -> Result<UploadId, StoreError> {
-        let headers = ObjectHeaders::of(self.style.metadata, &object)?;
+        let headers = ObjectHeaders::of(&self.style, &object)?;
         let create = CreateMultipartUpload {
             content_type: Some(&headers.content_type),
             metadata: &headers.metadata,

@@ -12,7 +12,9 @@ use s3bl_core::wire::{TaskMessage, UploadStep, UploadWork, WireFinding, encode};
 use s3bl_port::ledger::{Ledger, LedgerError};
 
 use super::{Driver, Errand, MasterError, PAUSE};
+use crate::cause::with_causes;
 use crate::master::keeper::{Gone, Rested};
+use crate::master::trouble::Door;
 
 impl Driver {
     /// Puts a batch on the queue.
@@ -63,12 +65,16 @@ impl Driver {
 
     async fn send(&mut self, task: TaskId, message: Bytes) {
         self.make_room().await;
-        let tasks = Arc::clone(&self.tasks);
+        let (tasks, troubles) = (Arc::clone(&self.tasks), Arc::clone(&self.troubles));
         self.errands.spawn(async move {
             match tasks.send(message).await {
-                Ok(()) => Errand::Done,
+                Ok(()) => {
+                    troubles.is_well(Door::Tasks);
+                    Errand::Done
+                }
                 Err(error) => {
-                    tracing::warn!(%error, %task, "a batch cannot be sent; it is sent again");
+                    troubles.note(Door::Tasks, &error);
+                    tracing::warn!(error = with_causes(&error), %task, "a batch cannot be sent; it is sent again");
                     tokio::time::sleep(PAUSE).await;
                     Errand::NotSent(task)
                 }

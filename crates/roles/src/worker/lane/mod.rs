@@ -2,9 +2,12 @@
 //!
 //! A request that ends wakes its neighbour on the same thread. Reading blocks, so it is done on other threads, many
 //! small files a hop. `read` is that hop, `write` a file that fits a request, `upload` one that is sent in parts, `step`
-//! the share of one that other workers send too, `late` what is done about a file that changed meanwhile, `verify` the pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read.
+//! the share of one that other workers send too, `late` what is done about a file that changed meanwhile, `verify` the
+//! pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read, `facts` those of owner,
+//! mode and times.
 
 mod compare;
+mod facts;
 mod late;
 mod marker;
 mod read;
@@ -19,13 +22,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use s3bl_core::id::{Attempt, TaskId};
-use s3bl_core::path::KeyMap;
+use s3bl_core::metadata::Xattr;
+use s3bl_core::path::{KeyMap, RelPath};
 use s3bl_core::plan::UploadMark;
 use s3bl_core::settings::{Mode, SymlinkPolicy, TransferSettings};
 use s3bl_core::task::{Evidence, Failure, Pass};
+use s3bl_core::toc::PosixFacts;
 use s3bl_core::unit::ByteCount;
 use s3bl_port::pacer::Pacer;
-use s3bl_port::source::Source;
+use s3bl_port::source::{Source, SourceError};
 use s3bl_port::store::Store;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -267,6 +272,18 @@ impl Lane {
 }
 
 impl Context {
+    /// Reads the extended attributes of a file or directory, if they were asked for.
+    pub(super) fn xattrs(
+        &self,
+        path: &RelPath,
+        facts: &PosixFacts,
+    ) -> Result<Vec<Xattr>, SourceError> {
+        if !self.settings.transfer.object.takes_xattrs {
+            return Ok(Vec::new());
+        }
+        self.source.xattrs(path, facts)
+    }
+
     /// Tells the driver; a driver that is gone needs no telling.
     pub(super) async fn tell(&self, event: LaneEvent) {
         let _ = self.events.send(event).await;

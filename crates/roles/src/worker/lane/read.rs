@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use s3bl_core::checksum::Crc64Nvme;
+use s3bl_core::metadata::Xattr;
 use s3bl_core::settings::SymlinkPolicy;
 use s3bl_core::task::{Class, Failure};
 use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
-use s3bl_port::source::{Source, SourceError};
+use s3bl_port::source::SourceError;
 
 use super::Context;
 use crate::worker::batch::Batch;
@@ -23,7 +24,7 @@ pub(super) const READ_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) enum Reading {
     /// Its content, with the checksum computed while the bytes were still in the cache.
-    Content { facts: PosixFacts, bytes: Bytes, crc64nvme: Crc64Nvme },
+    Content { facts: PosixFacts, xattrs: Vec<Xattr>, bytes: Bytes, crc64nvme: Crc64Nvme },
     /// It does not fit its buffer: it has to be opened and read in pieces.
     Large,
     /// It is left out by policy.
@@ -34,7 +35,7 @@ pub(super) enum Reading {
 
 /// Where the content of an entry lies in the shared buffer, before it is shared.
 enum Place {
-    Within { facts: PosixFacts, start: usize, end: usize, crc64nvme: Crc64Nvme },
+    Within { facts: PosixFacts, xattrs: Vec<Xattr>, start: usize, end: usize, crc64nvme: Crc64Nvme },
     Apart(Reading),
 }
 
@@ -59,8 +60,8 @@ pub(super) fn read_chunk(
     }
     let bytes = buffer.share();
     let reading = |place| match place {
-        Place::Within { facts, start, end, crc64nvme } => {
-            Reading::Content { facts, bytes: bytes.slice(start..end), crc64nvme }
+        Place::Within { facts, xattrs, start, end, crc64nvme } => {
+            Reading::Content { facts, xattrs, bytes: bytes.slice(start..end), crc64nvme }
         }
         Place::Apart(reading) => reading,
     };
@@ -68,13 +69,9 @@ pub(super) fn read_chunk(
 }
 
 fn read_entry(context: &Context, entry: &TocEntry, buffer: &mut [u8], start: usize) -> Place {
-    let source = context.source.as_ref();
     match entry.kind {
-        EntryKind::File => read_file(source, entry, &mut buffer[start..], start),
-        EntryKind::Directory => match source.directory_facts(&entry.path) {
-            Ok(facts) => Place::Apart(content(facts, Bytes::new())),
-            Err(error) => Place::Apart(Reading::Failed(error.failure(1))),
-        },
+        EntryKind::File => read_file(context, entry, &mut buffer[start..], start),
+        EntryKind::Directory => Place::Apart(read_directory(context, entry)),
         EntryKind::Symlink => Place::Apart(read_link(context, entry)),
         EntryKind::Special => {
             let message = "a FIFO, socket or device has no content to store";
@@ -83,16 +80,32 @@ fn read_entry(context: &Context, entry: &TocEntry, buffer: &mut [u8], start: usi
     }
 }
 
-fn read_file(source: &dyn Source, entry: &TocEntry, buffer: &mut [u8], start: usize) -> Place {
-    let result = retry_changed(|| source.read_whole(&entry.path, buffer));
+fn read_file(context: &Context, entry: &TocEntry, buffer: &mut [u8], start: usize) -> Place {
+    let result = retry_changed(|| {
+        let Some(facts) = context.source.read_whole(&entry.path, buffer)? else {
+            return Ok(None);
+        };
+        Ok(Some((facts, context.xattrs(&entry.path, &facts)?)))
+    });
     match result {
-        Ok(Some(facts)) => {
+        Ok(Some((facts, xattrs))) => {
             let length = usize::try_from(facts.size.0).expect("what was read fits the buffer");
             let crc64nvme = Crc64Nvme::of(&buffer[..length]);
-            Place::Within { facts, start, end: start + length, crc64nvme }
+            Place::Within { facts, xattrs, start, end: start + length, crc64nvme }
         }
         Ok(None) => Place::Apart(Reading::Large),
         Err(failure) => Place::Apart(Reading::Failed(failure)),
+    }
+}
+
+fn read_directory(context: &Context, entry: &TocEntry) -> Reading {
+    let result = retry_changed(|| {
+        let facts = context.source.directory_facts(&entry.path)?;
+        Ok((facts, context.xattrs(&entry.path, &facts)?))
+    });
+    match result {
+        Ok((facts, xattrs)) => content(facts, xattrs, Bytes::new()),
+        Err(failure) => Reading::Failed(failure),
     }
 }
 
@@ -102,14 +115,15 @@ fn read_link(context: &Context, entry: &TocEntry) -> Reading {
         return Reading::Skipped(Failure::new(Class::SymlinkSkipped, message, 1));
     }
     match context.source.read_link(&entry.path) {
-        Ok((facts, target)) => content(facts, target.into()),
+        // The system keeps no `user.*` of a link.
+        Ok((facts, target)) => content(facts, Vec::new(), target.into()),
         Err(error) => Reading::Failed(error.failure(1)),
     }
 }
 
-fn content(facts: PosixFacts, bytes: Bytes) -> Reading {
+fn content(facts: PosixFacts, xattrs: Vec<Xattr>, bytes: Bytes) -> Reading {
     let crc64nvme = Crc64Nvme::of(&bytes);
-    Reading::Content { facts, bytes, crc64nvme }
+    Reading::Content { facts, xattrs, bytes, crc64nvme }
 }
 
 /// Reads again what changed while it was read, a few times.

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3bl_core::checksum::{Crc64Nvme, Crc64NvmeHasher};
+use s3bl_core::metadata::Xattr;
 use s3bl_core::path::ObjectKey;
 use s3bl_core::plan::{PartPlan, UploadMark};
 use s3bl_core::task::{Class, Failure, WriteOutcome};
@@ -89,14 +90,18 @@ async fn begin_attempt(context: &Arc<Context>, batch: &Arc<Batch>, index: usize,
         }
     };
     let path = entry.path.clone();
-    let opened = context.block(move |context| context.source.open(&path)).await;
-    let file: Arc<dyn SourceFile> = match opened {
-        Ok(file) => file.into(),
+    let opened = context.block(move |context| {
+        let file: Arc<dyn SourceFile> = context.source.open(&path)?.into();
+        let xattrs = context.xattrs(&path, file.facts())?;
+        Ok((file, xattrs))
+    });
+    let (file, xattrs) = match opened.await {
+        Ok(opened) => opened,
         Err(error) => return again_or_fail(context, batch, index, attempt, &error).await,
     };
     let facts = *file.facts();
     if facts.size < context.settings.transfer.multipart_threshold {
-        return put_whole(context, batch, index, (key, file), attempt).await;
+        return put_whole(context, batch, index, (key, file, xattrs), attempt).await;
     }
     let plan = match PartPlan::new(facts.size, context.settings.transfer.part_size) {
         Ok(plan) => plan,
@@ -105,7 +110,7 @@ async fn begin_attempt(context: &Arc<Context>, batch: &Arc<Batch>, index: usize,
             return finish(context, batch, index, WriteOutcome::Failed(failure)).await;
         }
     };
-    let object = NewObject { key: &key, kind: entry.kind, facts: &facts };
+    let object = NewObject { key: &key, kind: entry.kind, facts: &facts, xattrs: &xattrs };
     let id = match context.store.begin_upload(object).await {
         Ok(id) => id,
         Err(error) => return fail(context, batch, index, &error).await,
@@ -278,7 +283,7 @@ async fn put_whole(
     context: &Arc<Context>,
     batch: &Arc<Batch>,
     index: usize,
-    (key, file): (ObjectKey, Arc<dyn SourceFile>),
+    (key, file, xattrs): (ObjectKey, Arc<dyn SourceFile>, Vec<Xattr>),
     attempt: u32,
 ) {
     let facts = *file.facts();
@@ -300,7 +305,7 @@ async fn put_whole(
         }
     };
     let entry = &batch.entries[index];
-    let object = NewObject { key: &key, kind: entry.kind, facts: &facts };
+    let object = NewObject { key: &key, kind: entry.kind, facts: &facts, xattrs: &xattrs };
     let sum = (facts.size, body.crc64nvme);
     match context.store.put(object, body).await {
         Ok(stored) => {

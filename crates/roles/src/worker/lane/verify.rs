@@ -11,15 +11,14 @@ use std::sync::Arc;
 
 use s3bl_core::limit::HEADS_PER_LIST_PRICE;
 use s3bl_core::path::ObjectKey;
-use s3bl_core::settings::Mode;
-use s3bl_core::task::{Class, Evidence, Failure, ValidateOutcome, Written};
-use s3bl_core::toc::{EntryKind, TocEntry};
+use s3bl_core::task::{Class, Evidence, Failure, ValidateOutcome};
+use s3bl_core::toc::EntryKind;
 use s3bl_core::validate::{HeadFacts, judge_head, judge_listed, size_mismatch};
 use s3bl_port::store::{Observed, StoreError};
 use tokio::task::JoinSet;
 
 use super::write::key_of;
-use super::{Context, LaneEvent, LaneSettings, compare, marker};
+use super::{Context, LaneEvent, LaneSettings, compare, facts, marker};
 use crate::worker::batch::Batch;
 use crate::worker::meter::Meter;
 
@@ -33,7 +32,7 @@ pub(super) async fn check(context: &Arc<Context>, batch: &Arc<Batch>, range: Ran
     let mut expected = BTreeMap::new();
     for index in range {
         let entry = &batch.entries[index];
-        let has_object = !(entry.path.is_root() && context.settings.keys.prefix().is_empty());
+        let has_object = !matches!(context.settings.keys.key(&entry.path, entry.kind), Ok(None));
         match batch.written_of(index) {
             None => conclude(context, batch, index, ValidateOutcome::NotWritten).await,
             Some(_) if !has_object => {
@@ -177,71 +176,32 @@ async fn ask(
         return Ok(ValidateOutcome::Missing(Failure::new(Class::Missing, message, 1)));
     };
     if entry.kind == EntryKind::Directory && !marker::is_same(written, &observed) {
-        return marker::look_for(context, batch, key, written).await;
-    }
-    match wanted {
-        Evidence::List | Evidence::Size => {
-            Ok(judge_listed(written, observed.size, observed.etag.as_ref(), wanted))
+        let verdict = marker::look_for(context, batch, key, written).await?;
+        if matches!(wanted, Evidence::List | Evidence::Size) {
+            return Ok(verdict);
         }
-        Evidence::Head => Ok(head(context, entry, written, &observed).await),
-        Evidence::Reread => compare::reread(context, entry, written, &observed).await,
+        return Ok(facts::with_metadata(context, entry, written, &observed, verdict).await);
+    }
+    let verdict = match wanted {
+        Evidence::List | Evidence::Size => {
+            return Ok(judge_listed(written, observed.size, observed.etag.as_ref(), wanted));
+        }
+        Evidence::Head => judge_head(written, &head_facts(&observed)),
+        Evidence::Reread => compare::reread(context, entry, written, &observed).await?,
         Evidence::Read if observed.size != written.size => {
-            Ok(size_mismatch(written.size, observed.size))
+            size_mismatch(written.size, observed.size)
         }
         Evidence::Read => {
             batch.count_requests("get", 1);
-            compare::read(context, entry, written, key).await
+            compare::read(context, entry, written, key).await?
         }
-    }
-}
-
-async fn head(
-    context: &Arc<Context>,
-    entry: &TocEntry,
-    written: &Written,
-    observed: &Observed,
-) -> ValidateOutcome {
-    let expected = expected_metadata(context, entry, written).await;
-    let facts = HeadFacts {
-        size: observed.size,
-        etag: observed.etag.as_ref(),
-        crc64nvme: observed.crc64nvme,
-        metadata: &observed.metadata,
     };
-    judge_head(written, &facts, expected.as_deref())
+    Ok(facts::with_metadata(context, entry, written, &observed, verdict).await)
 }
 
-/// Metadata that an object must carry, by a fresh look at the source: what may change without a change of the file (the
-/// times of access and of the inode) is left out. `None` if the file is not the version that was written any more, so
-/// that nothing is known of its metadata then.
-async fn expected_metadata(
-    context: &Arc<Context>,
-    entry: &TocEntry,
-    written: &Written,
-) -> Option<Vec<(&'static str, String)>> {
-    if entry.kind != EntryKind::File || context.settings.mode == Mode::ValidateOnly {
-        return None;
-    }
-    let path = entry.path.clone();
-    let opened = context.block(move |context| context.source.open(&path)).await;
-    let facts = *opened.ok()?.facts();
-    if facts.mtime != written.mtime || facts.size != written.size {
-        return None;
-    }
-    let dialect = context.settings.transfer.metadata;
-    let stable = [
-        "mode",
-        "uid",
-        "gid",
-        "mtime",
-        "file-permissions",
-        "file-owner",
-        "file-group",
-        "file-mtime",
-    ];
-    let mut metadata = s3bl_core::metadata::object_metadata(dialect, entry.kind, &facts);
-    metadata.retain(|(name, _)| stable.contains(name));
-    Some(metadata)
+fn head_facts(observed: &Observed) -> HeadFacts<'_> {
+    let etag = observed.etag.as_ref();
+    HeadFacts { size: observed.size, etag, crc64nvme: observed.crc64nvme }
 }
 
 /// Notes what became of an entry, and tells the driver if it was the batch's last.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use s3bl_core::checksum::Crc64Nvme;
+use s3bl_core::metadata::Xattr;
 use s3bl_core::path::{KeyRefusal, ObjectKey};
 use s3bl_core::settings::Mode;
 use s3bl_core::task::{Class, Failure, WriteOutcome, WriteProof, Written};
@@ -22,6 +23,7 @@ use crate::worker::meter::Meter;
 pub(in crate::worker) struct Readied {
     index: usize,
     facts: PosixFacts,
+    xattrs: Vec<Xattr>,
     bytes: Bytes,
     crc64nvme: Crc64Nvme,
     /// Before it was read.
@@ -57,8 +59,8 @@ pub(super) async fn ready(context: Arc<Context>, batch: Arc<Batch>, range: Range
     let mut readied = Vec::with_capacity(readings.len());
     for (index, reading) in range.zip(readings) {
         match reading {
-            Reading::Content { facts, bytes, crc64nvme } => {
-                readied.push(Readied { index, facts, bytes, crc64nvme, read });
+            Reading::Content { facts, xattrs, bytes, crc64nvme } => {
+                readied.push(Readied { index, facts, xattrs, bytes, crc64nvme, read });
             }
             Reading::Large => upload::begin(&context, &batch, index).await,
             Reading::Skipped(failure) => {
@@ -77,7 +79,7 @@ pub(super) async fn write(context: &Arc<Context>, batch: &Arc<Batch>, readied: R
     if batch.is_abandoned() {
         return;
     }
-    let Readied { index, facts, bytes, crc64nvme, read } = readied;
+    let Readied { index, facts, xattrs, bytes, crc64nvme, read } = readied;
     let entry = &batch.entries[index];
     let key = match context.settings.keys.key(&entry.path, entry.kind) {
         Ok(Some(key)) => key,
@@ -90,7 +92,7 @@ pub(super) async fn write(context: &Arc<Context>, batch: &Arc<Batch>, readied: R
             return;
         }
     };
-    let object = NewObject { key: &key, kind: entry.kind, facts: &facts };
+    let object = NewObject { key: &key, kind: entry.kind, facts: &facts, xattrs: &xattrs };
     let size = bytes.len() as u64;
     match context.store.put(object, Body { bytes, crc64nvme }).await {
         Ok(stored) => {

@@ -68,5 +68,8 @@ pub(super) fn meaning(class: Class) -> &'static str {
         Class::MetadataMismatch => "the object has other metadata",
         Class::Unverifiable => "the check could not be made",
         Class::WorkerFault => "a worker met an error of its own",
+        Class::XattrNotRepresentable => {
+            "an extended attribute that the dialect of --metadata cannot carry"
+        }
     }
 }
