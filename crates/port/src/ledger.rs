@@ -1,7 +1,7 @@
 //! What a run remembers, and what can be asked of it.
 
 use bytes::Bytes;
-use s3bl_core::id::TaskId;
+use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{Finding, FindingPhase, PhaseVisit, Planned, Record, Recovered, RunHeader};
 use s3bl_core::path::RelPath;
 use s3bl_core::plan::{PartMark, UploadMark};
@@ -31,6 +31,9 @@ pub trait Ledger: Send {
 
     /// Reads the outcomes of a batch in the pass WRITE, as the worker encoded them.
     fn write_outcomes(&self, task: TaskId) -> Result<Bytes, LedgerError>;
+
+    /// Reads who wrote a batch in the pass WRITE; `None` if nobody has.
+    fn writer(&self, task: TaskId) -> Result<Option<WorkerId>, LedgerError>;
 
     /// Reads the parts that the store has of an upload that was planned, ascending.
     fn parts(&self, upload: &UploadMark) -> Result<Vec<PartMark>, LedgerError>;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Message;
 use crate::checksum::{Crc64Nvme, ETag};
-use crate::id::{Attempt, Epoch, RunId, TaskId};
+use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use crate::plan::UploadPlan;
 use crate::task::Pass;
 use crate::toc::PackedEntries;
@@ -30,6 +30,8 @@ pub struct TaskMessage {
     pub outcomes: Option<Bytes>,
     /// Of a step: what is to be done of the upload of the one entry.
     pub step: Option<UploadStep>,
+    /// In the pass VALIDATE, who wrote the batch: another one should check it.
+    pub writer: Option<WorkerId>,
 }
 
 /// One step of the upload of a large file.

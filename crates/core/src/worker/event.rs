@@ -1,6 +1,6 @@
 //! What the worker's machine hears and what it says.
 
-use crate::id::{Attempt, Epoch, RunId, TaskId};
+use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use crate::task::Pass;
 use crate::unit::{ByteCount, Timestamp};
 use crate::wire::{RunDocument, TaskMessage, WorkerState};
@@ -33,6 +33,8 @@ pub struct TaskHead {
     pub attempt: Attempt,
     /// Bytes of content to be sent or checked.
     pub content: ByteCount,
+    /// In the pass VALIDATE, who wrote it.
+    pub writer: Option<WorkerId>,
 }
 
 impl From<&TaskMessage> for TaskHead {
@@ -47,6 +49,7 @@ impl From<&TaskMessage> for TaskHead {
                 Some(step) => step.content(),
                 None => message.entries.content,
             },
+            writer: message.writer.clone(),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{Departure, Effect, Event, TaskHead};
-use crate::id::{RunId, TaskId};
+use crate::id::{RunId, TaskId, WorkerId};
 use crate::master::Phase;
 use crate::planted::{self, Bug};
 use crate::task::Pass;
 use crate::unit::{ByteCount, Timestamp};
-use crate::wire::{RunDocument, WorkerState};
+use crate::wire::{RunDocument, WorkerStanding, WorkerState};
 
 /// How a worker works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,7 @@ impl Default for WorkerSettings {
 #[derive(Debug)]
 pub struct Worker {
     run: RunId,
+    name: WorkerId,
     settings: WorkerSettings,
     state: WorkerState,
     document: Option<RunDocument>,
@@ -54,6 +55,8 @@ pub struct Worker {
     backlog: u64,
     /// Content of the last batch that came: the next may have as much.
     last_content: ByteCount,
+    /// Batches that this worker wrote itself and left to others to check, with how often.
+    declined: BTreeMap<TaskId, u32>,
     is_receiving: bool,
     departure: Option<Departure>,
     /// When the master was last heard; `None` before the first moment.
@@ -80,17 +83,22 @@ struct Held {
 /// is at hand when that ends.
 const FULL_BATCHES: u64 = 2;
 
+/// How often a worker leaves a batch that it wrote itself to others: they may be busy, and somebody has to check it.
+const DECLINED_MAX: u32 = 3;
+
 impl Worker {
-    /// Makes a worker that knows its run and nothing else.
-    pub fn new(run: RunId, settings: WorkerSettings) -> Self {
+    /// Makes a worker that knows its run and its own name, and nothing else.
+    pub fn new(run: RunId, name: WorkerId, settings: WorkerSettings) -> Self {
         Self {
             run,
+            name,
             settings,
             state: WorkerState::Initialized,
             document: None,
             held: BTreeMap::new(),
             backlog: 0,
             last_content: ByteCount(0),
+            declined: BTreeMap::new(),
             is_receiving: false,
             departure: None,
             heard: None,
@@ -280,6 +288,10 @@ impl Worker {
         }
         let until = now.after(self.trusted());
         let is_full = !self.held.is_empty() && self.room() == ByteCount(0);
+        if !self.held.contains_key(&head.task) && self.declines(&head) {
+            self.effects.push_back(Effect::Release { delivery });
+            return;
+        }
         match self.held.get_mut(&head.task) {
             // The queue lost patience with the first delivery: the second is the one to acknowledge.
             Some(held) => {
@@ -375,6 +387,30 @@ impl Worker {
                 self.effects.push_back(Effect::Extend { delivery: held.delivery });
             }
         }
+    }
+
+    /// Whether another worker should check what this one wrote, and may be expected to come.
+    fn declines(&mut self, head: &TaskHead) -> bool {
+        let is_own = head.pass == Pass::Validate && head.writer.as_ref() == Some(&self.name);
+        if !is_own || !self.has_company() {
+            return false;
+        }
+        let declined = self.declined.entry(head.task).or_default();
+        *declined += 1;
+        *declined <= DECLINED_MAX
+    }
+
+    /// Whether there are other workers, as the master last heard.
+    fn has_company(&self) -> bool {
+        let Some(document) = &self.document else {
+            return false;
+        };
+        let patience = document.summary_every * 3;
+        let is_other = |standing: &WorkerStanding| {
+            let is_there = standing.state != WorkerState::Shutdown && standing.silence < patience;
+            standing.worker != self.name && is_there
+        };
+        document.standing.workers.iter().any(is_other)
     }
 
     /// Content that the worker may take on.

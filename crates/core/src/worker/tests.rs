@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::id::{Attempt, Epoch, RunId, TaskId};
+use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use crate::master::{Effect as MasterEffect, Event as MasterEvent, Master, MasterSettings, Phase};
 use crate::settings::{
     BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
@@ -11,7 +11,7 @@ use crate::settings::{
 };
 use crate::task::Pass;
 use crate::unit::{ByteCount, Timestamp};
-use crate::wire::RunDocument;
+use crate::wire::{Progress, RunDocument, WorkerStanding, WorkerState};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -47,12 +47,36 @@ fn document(revision: u64, phase: Phase) -> Event {
     Event::Document(Box::new(RunDocument { revision, phase, ..*published }))
 }
 
-fn delivered(pass: Pass, delivery: u64) -> Event {
+fn worker() -> Worker {
+    Worker::new(run(), named("self"), WorkerSettings::default())
+}
+
+fn named(name: &str) -> WorkerId {
+    WorkerId::new(name).unwrap()
+}
+
+/// Batch 1, as anybody's.
+fn head(pass: Pass) -> TaskHead {
     let (epoch, task, attempt) = (Epoch(1), TaskId(1), Attempt(1));
-    Event::Delivered {
-        head: TaskHead { run: run(), epoch, pass, task, attempt, content: ByteCount(1) },
-        delivery,
-    }
+    TaskHead { run: run(), epoch, pass, task, attempt, content: ByteCount(1), writer: None }
+}
+
+fn delivered(pass: Pass, delivery: u64) -> Event {
+    Event::Delivered { head: head(pass), delivery }
+}
+
+/// The document, with workers of these names at work.
+fn with_workers(document: Event, names: &[&str]) -> Event {
+    let Event::Document(mut document) = document else { panic!("a document") };
+    let standing = |name: &&str| WorkerStanding {
+        worker: named(name),
+        state: WorkerState::Write,
+        silence: Duration::ZERO,
+        holding: 0,
+        progress: Progress::default(),
+    };
+    document.standing.workers = names.iter().map(standing).collect();
+    Event::Document(document)
 }
 
 fn effects(worker: &mut Worker, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
@@ -64,7 +88,7 @@ fn effects(worker: &mut Worker, events: impl IntoIterator<Item = Event>) -> Vec<
 
 #[test]
 fn a_task_of_a_pass_that_is_over_does_not_go_back_to_the_queue() {
-    let mut worker = Worker::new(run(), WorkerSettings::default());
+    let mut worker = worker();
     effects(&mut worker, [Event::Begin, document(1, Phase::Validate)]);
     let said = effects(&mut worker, [delivered(Pass::Write, 7)]);
     assert_eq!(said, [Effect::Acknowledge { delivery: 7 }]);
@@ -72,7 +96,7 @@ fn a_task_of_a_pass_that_is_over_does_not_go_back_to_the_queue() {
 
 #[test]
 fn a_task_of_a_pass_that_is_to_come_goes_back_to_the_queue() {
-    let mut worker = Worker::new(run(), WorkerSettings::default());
+    let mut worker = worker();
     effects(&mut worker, [Event::Begin, document(1, Phase::Write)]);
     let said = effects(&mut worker, [delivered(Pass::Validate, 7)]);
     assert_eq!(said, [Effect::Release { delivery: 7 }]);
@@ -81,7 +105,7 @@ fn a_task_of_a_pass_that_is_to_come_goes_back_to_the_queue() {
 #[test]
 fn a_result_of_write_that_is_sent_late_does_not_end_the_batch_in_validate() {
     let (pass, task) = (Pass::Write, TaskId(1));
-    let mut worker = Worker::new(run(), WorkerSettings::default());
+    let mut worker = worker();
     effects(&mut worker, [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 1)]);
     effects(&mut worker, [Event::Finished { pass, task }, document(2, Phase::Validate)]);
     effects(&mut worker, [delivered(Pass::Validate, 2)]);
@@ -91,4 +115,73 @@ fn a_result_of_write_that_is_sent_late_does_not_end_the_batch_in_validate() {
     assert_eq!(said, [Effect::SendResult { pass, task }]);
     let said = effects(&mut worker, [Event::ResultSent { pass, task }]);
     assert!(said.contains(&Effect::Acknowledge { delivery: 2 }), "{said:?}");
+}
+
+/// What a worker says to a batch that it wrote itself and is to check, delivered so many times.
+fn said_to_own_batch(names: &[&str], times: u64) -> Vec<Effect> {
+    let mut worker = worker();
+    let document = with_workers(document(1, Phase::Validate), names);
+    effects(&mut worker, [Event::Begin, document]);
+    let head = TaskHead { writer: Some(named("self")), ..head(Pass::Validate) };
+    let delivered = |delivery| Event::Delivered { head: head.clone(), delivery };
+    effects(&mut worker, (1..=times).map(delivered))
+}
+
+#[test]
+fn a_worker_leaves_what_it_wrote_to_others_to_check() {
+    let said = said_to_own_batch(&["self", "other"], 1);
+    assert_eq!(said, [Effect::Release { delivery: 1 }]);
+}
+
+#[test]
+fn a_worker_checks_what_it_wrote_if_it_is_alone_or_the_others_do_not_come_for_it() {
+    let executes =
+        |said: &[Effect]| said.iter().any(|effect| matches!(effect, Effect::Execute { .. }));
+    assert!(executes(&said_to_own_batch(&["self"], 1)));
+    assert!(executes(&said_to_own_batch(&["self", "other"], 4)));
+}
+
+#[test]
+fn a_batch_whose_lease_was_not_made_to_last_is_let_go() {
+    let mut worker = worker();
+    effects(&mut worker, [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 1)]);
+    let (pass, task) = (Pass::Write, TaskId(1));
+
+    worker.handle(NOW.after(Duration::from_secs(53)), Event::TimedOut);
+    let before: Vec<_> = std::iter::from_fn(|| worker.poll_effect()).collect();
+    worker.handle(NOW.after(Duration::from_secs(54)), Event::TimedOut);
+    let after: Vec<_> = std::iter::from_fn(|| worker.poll_effect()).collect();
+
+    assert!(!before.contains(&Effect::Abandon { pass, task }), "{before:?}");
+    assert!(after.contains(&Effect::Abandon { pass, task }), "{after:?}");
+    // It is in the queue already, perhaps in other hands: to give it back would take it from those.
+    assert!(!after.contains(&Effect::Release { delivery: 1 }), "{after:?}");
+}
+
+#[test]
+fn a_batch_is_kept_as_long_as_the_queue_says_that_its_lease_lasts() {
+    let mut worker = worker();
+    effects(&mut worker, [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 1)]);
+    let asked = NOW.after(Duration::from_secs(20));
+    worker.handle(asked, Event::Extended { delivery: 1, asked });
+    worker.handle(asked.after(Duration::from_secs(53)), Event::TimedOut);
+    let said: Vec<_> = std::iter::from_fn(|| worker.poll_effect()).collect();
+    let until = asked.after(Duration::from_secs(54));
+    assert!(said.contains(&Effect::Hold { pass: Pass::Write, task: TaskId(1), until }), "{said:?}");
+    assert!(!said.iter().any(|effect| matches!(effect, Effect::Abandon { .. })), "{said:?}");
+}
+
+#[test]
+fn a_worker_with_two_full_batches_leaves_the_next_to_others() {
+    let mut worker = worker();
+    effects(&mut worker, [Event::Begin, document(1, Phase::Write)]);
+    let full = |number| TaskHead {
+        task: TaskId(number),
+        content: BatchSettings::default().content_max,
+        ..head(Pass::Write)
+    };
+    let delivered = |number| Event::Delivered { head: full(number), delivery: number };
+    let said = effects(&mut worker, (1..=3).map(delivered));
+    assert!(said.contains(&Effect::Release { delivery: 3 }), "{said:?}");
+    assert!(!said.contains(&Effect::Release { delivery: 2 }), "{said:?}");
 }

@@ -338,8 +338,10 @@ impl World {
             Pass::Validate => Some(durable.written[&task].outcomes.clone()),
         };
         let epoch = self.master.as_ref().expect("the master lives").machine.epoch();
+        let writer = durable.written.get(&task).map(|row| row.worker.clone());
         let message =
             message::task((pass, task, attempt, epoch), planned.entries.clone(), outcomes);
+        let message = TaskMessage { writer: writer.filter(|_| pass == Pass::Validate), ..message };
         if !self.send(Who::Master, Which::Tasks, &encode(&message)) {
             self.plan_in(SECOND, Happening::ToMaster(life, MasterInput::NotSent(task)));
         }

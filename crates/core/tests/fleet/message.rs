@@ -86,7 +86,8 @@ pub(crate) fn task(
     entries: PackedEntries,
     outcomes: Option<Bytes>,
 ) -> TaskMessage {
-    TaskMessage { run: run_id(), epoch, pass, task, attempt, entries, outcomes, step: None }
+    let (step, writer) = (None, None);
+    TaskMessage { run: run_id(), epoch, pass, task, attempt, entries, outcomes, step, writer }
 }
 
 pub(crate) fn result(

@@ -78,10 +78,11 @@ impl World {
             ..WorkerSettings::default()
         };
         let sequence = place.clock.at(self.now).0;
+        let worker = WorkerId::new(name).unwrap();
         place.process = Some(WorkerProcess {
             life,
-            worker: WorkerId::new(name).unwrap(),
-            machine: Worker::new(message::run_id(), settings),
+            machine: Worker::new(message::run_id(), worker.clone(), settings),
+            worker,
             paused_until: 0,
             jobs: BTreeMap::new(),
             last_job: 0,

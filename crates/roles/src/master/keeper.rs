@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use s3bl_core::id::TaskId;
+use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::Record;
 use s3bl_core::task::Pass;
 use s3bl_core::toc::PackedEntries;
@@ -28,21 +28,26 @@ pub(super) struct Keeper {
 pub(super) struct Rested {
     pub(super) entries: PackedEntries,
     pub(super) outcomes: Option<Bytes>,
+    /// In the pass VALIDATE, who wrote it.
+    pub(super) writer: Option<WorkerId>,
 }
+
+/// Something that is asked of the ledger on its thread; it sends its answer by itself.
+type Question = Box<dyn FnOnce(&dyn Ledger) + Send>;
 
 enum Command {
     Append { number: u64, record: Box<Record> },
-    Read(Box<dyn FnOnce(&dyn Ledger) + Send>),
+    Read(Question),
 }
 
 impl Rested {
     pub(super) fn of(ledger: &dyn Ledger, pass: Pass, task: TaskId) -> Result<Self, LedgerError> {
         let entries = ledger.entries(task)?;
-        let outcomes = match pass {
-            Pass::Write => None,
-            Pass::Validate => Some(ledger.write_outcomes(task)?),
+        let (outcomes, writer) = match pass {
+            Pass::Write => (None, None),
+            Pass::Validate => (Some(ledger.write_outcomes(task)?), ledger.writer(task)?),
         };
-        Ok(Self { entries, outcomes })
+        Ok(Self { entries, outcomes, writer })
     }
 }
 

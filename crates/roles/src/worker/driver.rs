@@ -104,7 +104,7 @@ impl WorkerRole {
         let mut tasks = JoinSet::new();
         tasks.spawn(pump_documents(Arc::clone(&doors.control), documents));
         let mut driver = Driver {
-            machine: Worker::new(self.run.clone(), self.settings),
+            machine: Worker::new(self.run.clone(), self.worker.clone(), self.settings),
             run: self.run,
             worker: self.worker,
             clock: Clock::start(),

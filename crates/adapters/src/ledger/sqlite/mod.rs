@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use rusqlite::Connection;
-use s3bl_core::id::TaskId;
+use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{PhaseVisit, Record, Recovered, RunHeader};
 use s3bl_core::plan::{PartMark, UploadMark};
 use s3bl_core::toc::PackedEntries;
@@ -68,6 +68,10 @@ impl Ledger for SqliteLedger {
 
     fn write_outcomes(&self, task: TaskId) -> Result<Bytes, LedgerError> {
         self.named("read", query::write_outcomes(&self.connection, task))
+    }
+
+    fn writer(&self, task: TaskId) -> Result<Option<WorkerId>, LedgerError> {
+        self.named("read", query::writer(&self.connection, task))
     }
 
     fn parts(&self, upload: &UploadMark) -> Result<Vec<PartMark>, LedgerError> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rusqlite::Connection;
-use s3bl_core::id::{Epoch, RunId, TaskId};
+use s3bl_core::id::{Epoch, RunId, TaskId, WorkerId};
 use s3bl_core::ledger::{Finding, FindingPhase, PhaseVisit, RunHeader, Verdict};
 use s3bl_core::master::Phase;
 use s3bl_core::task::{Class, Failure};
@@ -42,6 +42,17 @@ pub(super) fn entries(connection: &Connection, task: TaskId) -> Result<PackedEnt
 pub(super) fn write_outcomes(connection: &Connection, task: TaskId) -> Result<Bytes, Fault> {
     let sql = "SELECT outcomes, outcomes_crc64 FROM write_outcomes WHERE task = ?";
     keyed(connection, sql, task, |row| row.checked_blob())
+}
+
+/// Reads who wrote a batch.
+pub(super) fn writer(connection: &Connection, task: TaskId) -> Result<Option<WorkerId>, Fault> {
+    let mut statement =
+        connection.prepare_cached("SELECT worker FROM write_result WHERE task = ?")?;
+    let mut rows = statement.query([integer(task.0)])?;
+    match rows.next()? {
+        Some(row) => Columns::of(row).word(|name| WorkerId::new(name).ok()).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn keyed<T>(

@@ -57,9 +57,10 @@ impl Driver {
         rested: Rested,
         step: Option<UploadStep>,
     ) {
-        let Rested { entries, outcomes } = rested;
+        let Rested { entries, outcomes, writer } = rested;
         let (run, epoch) = (self.header.run.clone(), self.machine.epoch());
-        let message = TaskMessage { run, epoch, pass, task, attempt, entries, outcomes, step };
+        let message =
+            TaskMessage { run, epoch, pass, task, attempt, entries, outcomes, step, writer };
         self.send(task, encode(&message)).await;
     }
 
