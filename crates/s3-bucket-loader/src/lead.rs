@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -18,7 +17,7 @@ use s3bl_roles::view::RunView;
 use tokio::sync::mpsc;
 
 use crate::face::progress::{Progress, ProgressStyle};
-use crate::face::report as face;
+use crate::face::report::{self as face, RunPlace};
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, Gathered, gather};
 use crate::home::ledger_failure;
@@ -32,12 +31,14 @@ pub(crate) struct LeadSettings {
     pub crew: Crew,
     /// How progress is shown.
     pub progress: ProgressStyle,
-    /// The run's folder.
-    pub folder: PathBuf,
+    /// Where the run's files are.
+    pub place: RunPlace,
 }
 
 /// A run that was led to some end.
 pub(crate) struct Led {
+    /// Which run.
+    pub run: RunId,
     /// What became of it.
     pub report: Report,
     /// Why it could not begin or go on, if so.
@@ -59,11 +60,11 @@ pub(crate) async fn lead(
     let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
     let led = run_roles(ledger, &header, &prepared, &settings, &view).await;
     progress.finish().await;
-    let left = remove_channel(&settings.crew, &header.run).await;
+    let left = remove_channel(&settings, &header.run).await;
     let MasterOutcome { ending, ledger, channel, .. } = led?;
     // An upload whose end nobody told: its worker died, or its word came late.
     let ledger = abort_uploads(ledger, &header, &prepared).await?;
-    conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.folder)
+    conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.place)
 }
 
 /// Aborts uploads that an earlier process left behind: nobody else will.
@@ -107,15 +108,13 @@ async fn run_roles(
         ledger,
     };
     let (interrupts, interrupted) = mpsc::channel(4);
-    let signals = signals::forward(interrupts, header.run.clone())?;
+    let resume = settings.place.command(&format!("resume {}", header.run));
+    let signals = signals::forward(interrupts, resume.clone())?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
     let outcome = master.run().await;
     drop(signals);
-    let outcome = outcome.map_err(|error| {
-        let advice = format!("s3-bucket-loader resume {}", header.run);
-        CommandFailure::could_not_run(error).advise(advice)
-    })?;
+    let outcome = outcome.map_err(|error| CommandFailure::could_not_run(error).advise(resume))?;
     while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }
@@ -123,8 +122,8 @@ async fn run_roles(
 }
 
 /// Removes the channel of a fleet. What is left is named, and counted for the exit code.
-async fn remove_channel(crew: &Crew, run: &RunId) -> u64 {
-    let Crew::Fleet(fleet) = crew else {
+async fn remove_channel(settings: &LeadSettings, run: &RunId) -> u64 {
+    let Crew::Fleet(fleet) = &settings.crew else {
         return 0;
     };
     match fleet.channel.remove(run).await {
@@ -136,7 +135,8 @@ async fn remove_channel(crew: &Crew, run: &RunId) -> u64 {
                 words.push_str(&format!("\n  because: {source}"));
                 cause = source.source();
             }
-            talk::say(&format!("{words}\n  next: s3-bucket-loader cleanup {run}"));
+            let next = settings.place.command(&format!("cleanup {run}"));
+            talk::say(&format!("{words}\n  next: {next}"));
             1
         }
     }
@@ -148,19 +148,19 @@ fn conclude(
     ending: &Ending,
     ledger: &dyn Ledger,
     (left, channel): (u64, BTreeMap<String, u64>),
-    folder: &Path,
+    place: &RunPlace,
 ) -> Result<Led, CommandFailure> {
     let sums = ledger.recover().map_err(ledger_failure)?;
     let phases = ledger.phases().map_err(ledger_failure)?;
     let left = left + sums.uploads.len() as u64;
     let conclusion = Conclusion::of(&header.settings, &sums, ending, left);
     let report = Report { channel, ..Report::of(header, &sums, &phases, ending, &conclusion) };
-    face::write_run_files(folder, &report, ledger)
+    face::write_run_files(place, &report, ledger)
         .map_err(|error| CommandFailure::could_not_run(anyhow!(error)))?;
     let examples = face::top_failures(ledger).map_err(ledger_failure)?;
     let trouble = match ending {
         Ending::Unable(failure) => Some(failure.message.clone()),
         Ending::Complete | Ending::Interrupted | Ending::LimitReached => None,
     };
-    Ok(Led { report, trouble, examples })
+    Ok(Led { run: header.run.clone(), report, trouble, examples })
 }
