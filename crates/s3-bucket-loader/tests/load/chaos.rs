@@ -1,7 +1,9 @@
 //! Fleets to which things happen: members killed, stopped past their lease, asked to leave, replaced; the broker taken
 //! away, its queues purged; at moments that a seed decides. Whatever happens, the tree arrives, the sums hold, and nothing is left.
 //!
-//! `CHAOS_SEED=7 cargo nextest run -E 'test(chaos)'` repeats one round, `CHAOS_ROUNDS=1000` asks for more of them.
+//! `CHAOS_SEED=7 cargo nextest run -E 'test(chaos)'` repeats one round over each transport, `CHAOS_ROUNDS=1000` asks for more of
+//! them (`just chaos`, since nextest ends tests that take so long). The seed decides what happens and when; how far the
+//! processes are by then depends on the machine.
 
 use std::time::Duration;
 
