@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use s3bl_core::id::RunId;
@@ -10,11 +11,13 @@ use s3bl_core::ledger::{Record, RunHeader};
 use s3bl_core::master::Ending;
 use s3bl_core::path::KeyMap;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
+use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use s3bl_port::ledger::Ledger;
 use s3bl_port::store::UploadId;
 use s3bl_roles::master::{MasterDoors, MasterOutcome, MasterRole};
 use s3bl_roles::view::RunView;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::face::progress::{Progress, ProgressStyle};
 use crate::face::report::{self as face, RunPlace};
@@ -23,6 +26,11 @@ use crate::fleet::{Crew, Gathered, gather};
 use crate::home::ledger_failure;
 use crate::wiring::{self, Prepared};
 use crate::{signals, talk};
+
+/// How long the removal of a channel is tried.
+const REMOVAL_MAX: Duration = Duration::from_secs(30);
+/// The pause between two tries.
+const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a run is led.
 #[derive(Clone)]
@@ -126,8 +134,8 @@ async fn remove_channel(settings: &LeadSettings, run: &RunId) -> u64 {
     let Crew::Fleet(fleet) = &settings.crew else {
         return 0;
     };
-    match fleet.channel.remove(run).await {
-        Ok(_) => 0,
+    match remove_in_time(fleet.channel.as_ref(), run).await {
+        Ok(()) => 0,
         Err(error) => {
             let mut words = format!("the run's channel could not be removed: {error}");
             let mut cause = error.source();
@@ -139,6 +147,26 @@ async fn remove_channel(settings: &LeadSettings, run: &RunId) -> u64 {
             talk::say(&format!("{words}\n  next: {next}"));
             1
         }
+    }
+}
+
+/// Removes a channel, whose transport may be away for a moment just now.
+async fn remove_in_time(channel: &dyn Channel, run: &RunId) -> Result<(), ChannelError> {
+    let deadline = Instant::now() + REMOVAL_MAX;
+    let mut is_told = false;
+    loop {
+        let Err(error) = channel.remove(run).await else {
+            return Ok(());
+        };
+        let may_pass =
+            matches!(error.kind, ChannelErrorKind::Unreachable | ChannelErrorKind::Other);
+        if !may_pass || Instant::now() >= deadline {
+            return Err(error);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            talk::say(&format!("the run's channel is still there: {error}; trying again"));
+        }
+        tokio::time::sleep(REMOVAL_PAUSE).await;
     }
 }
 

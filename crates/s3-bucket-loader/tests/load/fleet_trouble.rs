@@ -159,3 +159,20 @@ fn workers_that_wait_for_their_master_outlive_a_broker_that_is_started_again() {
     early.ended().expect(0);
     fleet.stage.assert_arrived(&tree);
 }
+
+#[test]
+fn a_channel_is_removed_even_if_its_broker_is_away_just_at_the_end() {
+    let mut fleet = FleetStage::with_broker(Carrier::Nats, "at-the-end");
+    let tree = many_files(20);
+    let talk = Talk::new(&fleet, "master");
+    let master = talk.start(&mut fleet.master(&tree, 1));
+    while fleet.status().code != Some(0) {}
+
+    fleet.broker().kill();
+    master.signal("INT");
+    talk.await_words("the run's channel is still there");
+    fleet.broker().start_again().unwrap();
+
+    master.ended().expect(6);
+    fleet.assert_nothing_left();
+}
