@@ -34,6 +34,12 @@ planted:
     RUSTFLAGS="--cfg s3bl_planted" CARGO_TARGET_DIR=target/planted cargo test --locked --package s3bl-core --test fleet \
         -- --nocapture every_planted_bug_is_found
 
+# Fleets of processes to which things happen, so many rounds of each of six tests, told as they come; one round of each and
+# what happens there: `CHAOS_SEED=n just chaos`.
+chaos rounds="1000":
+    scripts/setup-test-tools
+    CHAOS_ROUNDS={{ rounds }} cargo test --locked --package s3-bucket-loader --test load chaos:: -- --nocapture
+
 # Licences, sources and bans of the dependencies.
 deny:
     scripts/setup-test-tools

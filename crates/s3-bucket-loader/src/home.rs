@@ -9,17 +9,27 @@ use s3bl_core::ledger::RunHeader;
 use s3bl_port::ledger::LedgerError;
 
 use crate::exit::Exit;
+use crate::face::report::RunPlace;
 use crate::failure::CommandFailure;
 
 /// The folder of runs.
 #[derive(Debug, Clone)]
-pub(crate) struct Home(PathBuf);
+pub(crate) struct Home {
+    path: PathBuf,
+    /// Whether commands find it only by its name.
+    is_named: bool,
+}
+
+/// The variable that names the folder; with it no command needs to.
+const VARIABLE: &str = "S3BL_HOME";
 
 impl Home {
     /// Takes the folder that the user named, else the one that the system has for the state of programs.
     pub(crate) fn find(named: Option<&Path>) -> Result<Self, CommandFailure> {
         if let Some(path) = named {
-            return Ok(Self(std::path::absolute(path).context("the --home folder has no path")?));
+            let is_named = std::env::var_os(VARIABLE).is_none_or(|known| known != path);
+            let path = std::path::absolute(path).context("the --home folder has no path")?;
+            return Ok(Self { path, is_named });
         }
         let state =
             std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
@@ -28,17 +38,23 @@ impl Home {
             CommandFailure::usage(anyhow!("there is no home folder to keep runs in"))
                 .advise("say --home DIR")
         })?;
-        Ok(Self(state.join("s3-bucket-loader")))
+        Ok(Self { path: state.join("s3-bucket-loader"), is_named: false })
     }
 
     /// The folder itself.
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The folder of one run.
     pub(crate) fn run_folder(&self, run: &RunId) -> PathBuf {
-        self.0.join("runs").join(run.as_str())
+        self.path.join("runs").join(run.as_str())
+    }
+
+    /// Where the files of a run are, and how commands find them.
+    pub(crate) fn place(&self, run: &RunId) -> RunPlace {
+        let home = self.is_named.then(|| self.path.clone());
+        RunPlace::new(self.run_folder(run)).in_home(home)
     }
 
     /// Makes the folder and the ledger of a new run.
@@ -69,7 +85,7 @@ impl Home {
         if typed == "latest" {
             let newest = self.runs()?.into_iter().next_back();
             return newest.ok_or_else(|| {
-                CommandFailure::usage(anyhow!("there is no run in `{}`", self.0.display()))
+                CommandFailure::usage(anyhow!("there is no run in `{}`", self.path.display()))
             });
         }
         RunId::new(typed).map_err(CommandFailure::usage)
@@ -77,7 +93,7 @@ impl Home {
 
     /// Names all runs, oldest first: run names start with their moment.
     pub(crate) fn runs(&self) -> Result<Vec<RunId>, CommandFailure> {
-        let folder = self.0.join("runs");
+        let folder = self.path.join("runs");
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -114,7 +130,7 @@ impl Home {
     fn explain(&self, run: &RunId, error: LedgerError) -> CommandFailure {
         match error {
             LedgerError::Absent { .. } => {
-                let error = anyhow!("there is no run `{run}` in `{}`", self.0.display());
+                let error = anyhow!("there is no run `{run}` in `{}`", self.path.display());
                 let advice = "see `s3-bucket-loader status` for the runs, or say --home DIR";
                 CommandFailure::usage(error).advise(advice)
             }

@@ -1,7 +1,6 @@
 //! Ctrl-C and SIGTERM: the first drains, the second stops at once, the third does not even say goodbye.
 
 use anyhow::Context as _;
-use s3bl_core::id::RunId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -10,10 +9,10 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::talk;
 
-/// Forwards signals to a run until the returned set is dropped.
+/// Forwards signals to a run until the returned set is dropped. `resume` is the command that goes on with it.
 pub(crate) fn forward(
     interrupts: mpsc::Sender<()>,
-    run: RunId,
+    resume: String,
 ) -> Result<JoinSet<()>, CommandFailure> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -33,7 +32,7 @@ pub(crate) fn forward(
                 ),
                 2 => talk::say("stopping at once"),
                 _ => {
-                    talk::say(&format!("s3-bucket-loader resume {run}"));
+                    talk::say(&resume);
                     std::process::exit(i32::from(Exit::Interrupted as u8));
                 }
             }

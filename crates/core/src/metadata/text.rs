@@ -13,15 +13,18 @@ pub(super) fn push_octal(text: &mut String, mode: u32) {
 
 /// `100644`: six digits.
 pub(super) fn push_bare_octal(text: &mut String, mode: u32) {
-    let mode = mode & MODE_MASK;
-    for place in (0..6).rev() {
-        push_digit(text, mode >> (3 * place) & 7);
+    let mut digits = [0; 6];
+    let mut rest = mode & MODE_MASK;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest & 7) as u8;
+        rest >>= 3;
     }
+    push_digits(text, &digits);
 }
 
 pub(super) fn push_decimal(text: &mut String, value: u64) {
     // 2^64 has twenty digits.
-    let mut digits = [0u8; 20];
+    let mut digits = [0; 20];
     let mut start = digits.len();
     let mut rest = value;
     loop {
@@ -32,18 +35,22 @@ pub(super) fn push_decimal(text: &mut String, value: u64) {
             break;
         }
     }
-    text.extend(digits[start..].iter().map(|digit| char::from(*digit)));
+    push_digits(text, &digits[start..]);
 }
 
-/// Pushes a number of at most `digits` digits, with zeros before it.
+/// Pushes a number of at most `digits` digits, nine at most, with zeros before it.
 pub(super) fn push_padded(text: &mut String, value: u32, digits: usize) {
-    let mut buffer = [b'0'; 9];
+    let mut buffer = [0; 9];
     let mut rest = value;
-    for place in buffer[..digits].iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
+    for digit in buffer[..digits].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    text.extend(buffer[..digits].iter().map(|digit| char::from(*digit)));
+    push_digits(text, &buffer[..digits]);
+}
+
+fn push_digits(text: &mut String, digits: &[u8]) {
+    text.push_str(std::str::from_utf8(digits).expect("digits are ASCII"));
 }
 
 pub(super) fn push_seconds(text: &mut String, seconds: i64) {
@@ -66,8 +73,4 @@ pub(super) fn push_time(text: &mut String, time: FileTime, digits: usize) {
 /// Nanoseconds since 1970.
 pub(super) fn nanoseconds(time: FileTime) -> i128 {
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds)
-}
-
-fn push_digit(text: &mut String, digit: u32) {
-    text.push(char::from_digit(digit, 10).expect("a remainder by ten is a digit"));
 }

@@ -145,6 +145,9 @@ pub struct CleanupArgs {
     /// The run's name, as the master printed it; `latest` for the newest of this machine
     #[arg(value_name = "RUN", required_unless_present = "channel")]
     pub run: Option<String>,
+    /// Remove the channel although a master speaks on it: its run stops after a while, and can be resumed
+    #[arg(long, conflicts_with = "run")]
+    pub force: bool,
     /// The channel, for a run of which this machine knows nothing.
     #[command(flatten)]
     pub channel: ChannelArgs,

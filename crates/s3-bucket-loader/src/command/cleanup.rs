@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
-use s3bl_core::id::RunId;
+use anyhow::{Context as _, anyhow};
+use s3bl_core::id::{RunId, WorkerId};
 use s3bl_core::settings::RunSettings;
+use s3bl_port::channel::Channel;
+use s3bl_port::control::WorkerControl;
 use s3bl_port::ledger::Ledger;
+use s3bl_port::queue::QueueError;
+use tokio::time::Instant;
 
 use super::Stage;
 use crate::args::CleanupArgs;
@@ -16,6 +20,9 @@ use crate::home::ledger_failure;
 use crate::talk;
 use crate::uploads::{Which, abort_uploads};
 use crate::wiring::prepare;
+
+/// How long a channel is listened to before its master is taken for dead: it speaks every 5 s, if not more often.
+const SILENCE: Duration = Duration::from_secs(16);
 
 /// What was removed.
 #[derive(Debug, serde::Serialize)]
@@ -29,7 +36,7 @@ struct Removed {
 pub(crate) async fn cleanup(stage: &Stage, args: &CleanupArgs) -> Result<Exit, CommandFailure> {
     let removed = match &args.run {
         Some(typed) => of_run(stage, args, &stage.home.name(typed)?).await?,
-        None => of_channel(args).await?,
+        None => of_channel(stage, args).await?,
     };
     if stage.talk.json {
         let json = serde_json::to_string_pretty(&removed);
@@ -55,7 +62,11 @@ fn in_words(removed: &Removed) -> String {
 async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Removed, CommandFailure> {
     let folder = stage.home.run_folder(run);
     // Opening the ledger takes its lock: a run that is being led is left alone.
-    let ledger = stage.home.open(run)?;
+    let ledger = match stage.home.open(run) {
+        Ok(ledger) => ledger,
+        Err(_) if matches!(stage.home.is_in_use(run), Ok(true)) => return Err(is_led_here(run)),
+        Err(failure) => return Err(failure),
+    };
     let place = match Place::find(&folder)? {
         Some(place) => Some(place),
         None if args.channel.transport.is_some() || args.channel.nats_url.is_some() => {
@@ -85,13 +96,72 @@ async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Remove
     Ok(Removed { run: run.to_string(), channel, uploads: before })
 }
 
-async fn of_channel(args: &CleanupArgs) -> Result<Removed, CommandFailure> {
+async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, CommandFailure> {
     let place = Place::new(&args.channel, &args.bucket, None, Duration::from_mins(1))?;
     let channel = place.open().await?;
     let Some(run) = channel.owner().await.map_err(channel_failure)? else {
         let run = "(none)".to_owned();
         return Ok(Removed { run, channel: Vec::new(), uploads: 0 });
     };
+    if !args.force {
+        // A run is led where its ledger is, and nowhere else.
+        let is_of_here = stage.home.runs()?.contains(&run);
+        match stage.home.is_in_use(&run) {
+            Ok(true) => return Err(is_led_here(&run)),
+            Ok(false) if is_of_here => {}
+            Ok(false) | Err(_) => refuse_if_led(channel.as_ref(), &place, &run).await?,
+        }
+    }
     let removed = channel.remove(&run).await.map_err(channel_failure)?;
     Ok(Removed { run: run.to_string(), channel: removed, uploads: 0 })
+}
+
+fn is_led_here(run: &RunId) -> CommandFailure {
+    let error = anyhow!("run {run} is being led by a process of this machine");
+    CommandFailure::could_not_run(error)
+        .advise("stop that process with Ctrl-C or SIGTERM: it removes what it made; kill -9 only if it does not end")
+}
+
+/// Fails if somebody speaks on the channel. What is said is not understood here, and need not be: nobody but a master
+/// speaks to all.
+async fn refuse_if_led(
+    channel: &dyn Channel,
+    place: &Place,
+    run: &RunId,
+) -> Result<(), CommandFailure> {
+    let chance: String = std::iter::repeat_with(fastrand::lowercase).take(6).collect();
+    let listener = WorkerId::new(format!("cleanup-{chance}")).context("name this listener")?;
+    let Some(end) = channel.join(&listener).await.map_err(channel_failure)? else {
+        // It is half made, or half removed.
+        return Ok(());
+    };
+    let is_led = speaks(end.control.as_ref()).await;
+    if let Err(error) = end.control.leave().await {
+        tracing::warn!(%error, "what this command used of the channel could not be removed");
+    }
+    if !is_led.map_err(CommandFailure::could_not_run)? {
+        return Ok(());
+    }
+    let name = &place.channel;
+    let error = anyhow!("channel {name} is in use: a master speaks there, which leads run {run}");
+    Err(CommandFailure::could_not_run(error).advise(format!(
+        "stop that master with Ctrl-C or SIGTERM, on whichever machine it runs: it removes the channel; or say --force, \
+         and run {run} stops after its --worker-wait and can be resumed"
+    )))
+}
+
+/// Whether a document comes that was said just now. The first may be old: some transports keep it for those who come.
+async fn speaks(control: &dyn WorkerControl) -> Result<bool, QueueError> {
+    let deadline = Instant::now() + SILENCE;
+    let mut heard = 0;
+    while heard < 2 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        if control.receive(left).await?.is_some() {
+            heard += 1;
+        }
+    }
+    Ok(true)
 }

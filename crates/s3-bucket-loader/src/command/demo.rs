@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use s3bl_core::id::RunId;
 use s3bl_s3::{HeadObject, ListObjectsV2};
 
 use super::Stage;
@@ -11,6 +12,7 @@ use super::load::{begin, exit_of, give_report};
 use crate::args::{Cli, Command, DemoArgs};
 use crate::demo::{EmbeddedServer, ServerOptions, StoreLocation, write_sample};
 use crate::exit::Exit;
+use crate::face::report::RunPlace;
 use crate::failure::CommandFailure;
 use crate::wiring::{FixedKeys, open_bucket};
 use crate::{settings, talk};
@@ -106,7 +108,7 @@ async fn load_into(
     give_report(stage, &led);
     if !stage.talk.quiet && !stage.talk.json {
         show_objects(&settings, &keys).await?;
-        talk::give(&look_around(&endpoint, &keys, &led.report.run));
+        talk::give(&look_around(&endpoint, &keys, &stage.home.place(&led.run), &led.run));
     }
     Ok((exit_of(led.report.exit_code), endpoint))
 }
@@ -142,9 +144,10 @@ async fn show_objects(
     Ok(())
 }
 
-fn look_around(endpoint: &str, keys: &FixedKeys, run: &str) -> String {
+fn look_around(endpoint: &str, keys: &FixedKeys, place: &RunPlace, run: &RunId) -> String {
+    let (report, status) = (place.command(&format!("report {run}")), place.command("status"));
     format!(
-        "\nlook at the run:\n  s3-bucket-loader report {run}\n  s3-bucket-loader status\n\nwhile the server is up \
+        "\nlook at the run:\n  {report}\n  {status}\n\nwhile the server is up \
          (demo --stay):\n  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_REGION=us-east-1\n  aws --endpoint-url {endpoint} s3 \
          ls --recursive s3://{BUCKET}/{PREFIX}/\n",
         keys.access_key, keys.secret_key

@@ -94,10 +94,10 @@ pub(crate) async fn lead_run(
     prepared: Prepared,
     crew: Crew,
 ) -> Result<Led, CommandFailure> {
-    let folder = stage.home.run_folder(&header.run);
-    stage.log.open(&folder).map_err(CommandFailure::could_not_run)?;
+    let place = stage.home.place(&header.run);
+    stage.log.open(place.folder()).map_err(CommandFailure::could_not_run)?;
     let progress = progress_style(stage);
-    lead(ledger, prepared, LeadSettings { crew, progress, folder }).await
+    lead(ledger, prepared, LeadSettings { crew, progress, place }).await
 }
 
 fn progress_style(stage: &Stage) -> ProgressStyle {
@@ -155,9 +155,8 @@ pub(crate) fn show(stage: &Stage, led: &Led) -> Exit {
         let run = &led.report.run;
         let error = anyhow::anyhow!("the run {run} could not go on: {trouble}");
         let failure = CommandFailure::could_not_run(error);
-        talk::say(
-            &failure.advise(format!("mend that, then s3-bucket-loader resume {run}")).to_string(),
-        );
+        let resume = stage.home.place(&led.run).command(&format!("resume {run}"));
+        talk::say(&failure.advise(format!("mend that, then {resume}")).to_string());
     }
     give_report(stage, led);
     exit_of(led.report.exit_code)
@@ -168,8 +167,8 @@ pub(crate) fn give_report(stage: &Stage, led: &Led) {
     if stage.talk.json {
         talk::give(&face::report::json(&led.report));
     } else if !stage.talk.quiet {
-        let folder = stage.home.path().join("runs").join(&led.report.run);
-        talk::give(&face::report::render(&led.report, &led.examples, &folder, TextStyle::detect()));
+        let place = stage.home.place(&led.run).as_it_is();
+        talk::give(&face::report::render(&led.report, &led.examples, &place, TextStyle::detect()));
     }
 }
 

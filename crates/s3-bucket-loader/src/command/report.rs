@@ -47,5 +47,5 @@ pub(crate) fn report_of(ledger: &dyn Ledger) -> Result<Led, CommandFailure> {
     let conclusion = Conclusion::of(&header.settings, &sums, &ending, sums.uploads.len() as u64);
     let report = Report::of(&header, &sums, &phases, &ending, &conclusion);
     let examples = face::report::top_failures(ledger).map_err(ledger_failure)?;
-    Ok(Led { report, trouble: None, examples })
+    Ok(Led { run: header.run, report, trouble: None, examples })
 }

@@ -35,18 +35,19 @@ async fn tidy_up(
     mut ledger: Box<dyn Ledger>,
     run: &RunId,
 ) -> Result<Exit, CommandFailure> {
-    let folder = stage.home.run_folder(run);
+    let files = stage.home.place(run);
+    let folder = files.folder();
     let header = ledger.header().map_err(ledger_failure)?;
     if !ledger.recover().map_err(ledger_failure)?.uploads.is_empty() {
         let prepared = prepare(&header.settings, None).await?;
         ledger = abort_uploads(ledger, &header, &prepared, Which::All).await?;
     }
-    if let Some(place) = Place::find(&folder)? {
+    if let Some(place) = Place::find(folder)? {
         place.open().await?.remove(run).await.map_err(channel_failure)?;
     }
     let led = report_of(ledger.as_ref())?;
     if !folder.join("report.json").is_file() {
-        face::report::write_run_files(&folder, &led.report, ledger.as_ref())
+        face::report::write_run_files(&files, &led.report, ledger.as_ref())
             .map_err(CommandFailure::could_not_run)?;
     }
     if !stage.talk.quiet {

@@ -7,6 +7,16 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// Writes a word as a shell takes it, in single quotes where it needs them. Printable.
+pub fn quoted(word: &str) -> String {
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "/._-+:@%,=".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", printable(word).replace('\'', r"'\''"))
+}
+
 /// Writes a number with a comma between thousands: `12,345`.
 pub fn count(number: u64) -> String {
     HumanCount(number).to_string()

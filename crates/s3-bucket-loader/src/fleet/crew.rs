@@ -27,6 +27,9 @@ pub(super) const BUFFER_BYTES: usize = 128 * 1024 * 1024;
 /// How often workers of the same process report: it costs nothing, and progress is smooth.
 const SUMMARY_EVERY: Duration = Duration::from_millis(200);
 
+/// The longest pause between two run documents.
+const PUBLISH_EVERY_MAX: Duration = Duration::from_secs(5);
+
 /// Who works.
 #[derive(Clone)]
 pub(crate) enum Crew {
@@ -140,7 +143,8 @@ async fn gather_fleet(
         workers_expected: fleet.workers as usize,
         workers_min: fleet.workers_min as usize,
         worker_wait: fleet.worker_wait,
-        publish_every: fleet.summary_every,
+        // Whoever listens knows by this silence that there is no master.
+        publish_every: fleet.summary_every.min(PUBLISH_EVERY_MAX),
         summary_every: fleet.summary_every,
         sweep_after: run.batch.lease * 3,
         window: 8 * fleet.workers.max(1) as usize,

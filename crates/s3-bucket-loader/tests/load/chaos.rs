@@ -1,7 +1,9 @@
-//! Fleets to which things happen: members killed, stopped past their lease, asked to leave, replaced, at moments that a
-//! seed decides. Whatever happens, the tree arrives, the sums hold, and nothing is left.
+//! Fleets to which things happen: members killed, stopped past their lease, asked to leave, replaced; the broker taken
+//! away, its queues purged; at moments that a seed decides. Whatever happens, the tree arrives, the sums hold, and nothing is left.
 //!
-//! `CHAOS_SEED=7 cargo nextest run -E 'test(chaos)'` repeats one round, `CHAOS_ROUNDS=1000` asks for more of them.
+//! `CHAOS_SEED=7 cargo nextest run -E 'test(chaos)'` repeats one round over each transport, `CHAOS_ROUNDS=1000` asks for more of
+//! them (`just chaos`, since nextest ends tests that take so long). The seed decides what happens and when; how far the
+//! processes are by then depends on the machine.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use s3bl_testkit::Tree;
 use s3bl_testkit::proxy::{Fault, Proxy, Rule};
 
 use crate::fleet_stage::{Carrier, FleetStage, Running, start};
-use crate::stage::many_files;
+use crate::stage::{Ended, many_files};
 
 /// Files of the tree.
 const FILES: usize = 300;
@@ -27,12 +29,15 @@ struct Round {
     workers: Vec<Running>,
     stopped: Vec<Running>,
     started: u32,
+    /// Outages of the broker that may have met a command which then had to be given again.
+    outages: u32,
     log: Vec<String>,
 }
 
 impl Round {
     fn new(carrier: Carrier, seed: u64) -> Self {
-        let (fleet, tree) = (FleetStage::new(carrier, &format!("chaos{seed}")), many_files(FILES));
+        let label = format!("chaos{seed}");
+        let (fleet, tree) = (FleetStage::with_broker(carrier, &label), many_files(FILES));
         let slow = Fault::DelayRequest(Duration::from_millis(40));
         let slow = Rule::always(slow).method("PUT").target_contains("/some/prefix/d");
         let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
@@ -44,8 +49,18 @@ impl Round {
         let chance = Rng::with_seed(seed);
         let (workers, stopped) = (Vec::new(), Vec::new());
         let log = vec![format!("seed {seed}")];
-        let mut round =
-            Self { fleet, chance, tree, proxy, master, workers, stopped, started: 0, log };
+        let mut round = Self {
+            fleet,
+            chance,
+            tree,
+            proxy,
+            master,
+            workers,
+            stopped,
+            started: 0,
+            outages: 0,
+            log,
+        };
         round.start_worker();
         round.start_worker();
         round
@@ -81,7 +96,7 @@ impl Round {
     }
 
     fn happen(&mut self) {
-        let what = self.chance.u8(..6);
+        let what = self.chance.u8(..8);
         self.log.push(format!("event {what}"));
         match what {
             0 => {
@@ -104,7 +119,9 @@ impl Round {
                 self.master().wait().unwrap();
                 self.master = Some(start(&mut self.fleet.resume()));
             }
-            _ => self.interrupt(),
+            5 => self.interrupt(),
+            6 => self.take_broker_away(),
+            _ => self.purge(),
         }
         // Whoever was stopped wakes with leases that are long over.
         if self.chance.bool() {
@@ -123,12 +140,52 @@ impl Round {
         self.master().signal("INT");
         let ended = self.master.take().unwrap().ended();
         // Without a code it was so young that it did not listen yet, and died of the signal.
-        assert!(matches!(ended.code, Some(0 | 6) | None), "{:?}: {}", self.log, ended.stderr);
+        let is_well = matches!(ended.code, Some(0 | 6) | None) || self.has_met_outage(&ended);
+        assert!(is_well, "{:?}: {}", self.log, ended.stderr);
         // Its workers were told to go; those that were stopped did not hear it.
         self.workers.clear();
         self.start_worker();
         self.start_worker();
         self.master = Some(start(&mut self.fleet.resume()));
+    }
+
+    fn take_broker_away(&mut self) {
+        // Up to twice the lease.
+        let time = Duration::from_millis(self.chance.u64(..4000));
+        self.log.push(format!("away for {time:?}"));
+        self.outages += 1;
+        self.fleet.take_broker_away(time);
+        // Members that had just been started may have found no broker, and ended.
+        self.start_worker();
+    }
+
+    fn purge(&mut self) {
+        let parts: &[&str] = match self.fleet.carrier {
+            Carrier::Nats => &["toc", "results", "control"],
+            Carrier::Aws => &["toc", "results"],
+        };
+        let part = parts[self.chance.usize(..parts.len())];
+        let was_there = self.fleet.purge(part);
+        self.log.push(format!("purge {part}: {was_there}"));
+    }
+
+    /// Waits for the end of the run. A master whose start met an outage says so, and is started again.
+    fn end(&mut self) -> Ended {
+        loop {
+            let ended = self.master.take().unwrap().ended();
+            if !self.has_met_outage(&ended) {
+                return ended;
+            }
+            self.outages -= 1;
+            self.log.push("resumed after an outage".to_owned());
+            self.master = Some(start(&mut self.fleet.resume()));
+        }
+    }
+
+    /// Whether a command ended because it found no broker just when that was away.
+    fn has_met_outage(&self, ended: &Ended) -> bool {
+        let says_so = ended.stderr.contains("check the address");
+        self.outages > 0 && ended.code == Some(1) && says_so
     }
 
     fn master(&mut self) -> &mut Running {
@@ -144,7 +201,7 @@ impl Round {
             self.happen();
         }
         self.wake();
-        let ended = self.master.take().unwrap().ended();
+        let ended = self.end();
         assert_eq!(ended.code, Some(0), "{:?}: {} {}", self.log, ended.stdout, ended.stderr);
         self.fleet.stage.assert_arrived(&self.tree);
         // Those that came too late wait for a master still.

@@ -124,18 +124,39 @@ impl FleetStage {
         self.nats.as_mut().unwrap()
     }
 
-    /// Removes everything from a part of the channel, as somebody with the broker's own tools may.
-    pub(crate) fn purge(&self, part: &str) {
-        match &self.nats {
+    /// Takes a broker of its own away for so long: that of NATS is killed and started again, that of SQS and SNS, which
+    /// keeps everything in its memory, stands still.
+    pub(crate) fn take_broker_away(&mut self, time: Duration) {
+        match &mut self.nats {
             Some(nats) => {
-                let name = format!("s3bl-{}-{part}", self.channel);
-                at_jetstream(nats, async |jetstream| {
-                    jetstream.get_stream(name).await.unwrap().purge().await.unwrap();
-                });
+                nats.kill();
+                // The outage itself: nobody waits here for anything to happen.
+                std::thread::sleep(time);
+                nats.start_again().unwrap();
             }
             None => {
-                let url = self.queue_url(part);
-                self.aws(&["sqs", "purge-queue", "--queue-url", &url]).unwrap();
+                let moto = self.stage.server.process_id().expect("the broker is its own");
+                signal(moto, "STOP");
+                std::thread::sleep(time);
+                signal(moto, "CONT");
+            }
+        }
+    }
+
+    /// Removes everything from a part of the channel, as somebody with the broker's own tools may. False if there is no
+    /// such part now.
+    pub(crate) fn purge(&self, part: &str) -> bool {
+        let name = format!("s3bl-{}-{part}", self.channel);
+        match &self.nats {
+            Some(nats) => at_jetstream(nats, async |jetstream| {
+                let Ok(stream) = jetstream.get_stream(name).await else { return false };
+                stream.purge().await.is_ok()
+            }),
+            None => {
+                let ask = ["sqs", "get-queue-url", "--queue-name", &name, "--output", "text"];
+                let purge =
+                    |url: String| self.aws(&["sqs", "purge-queue", "--queue-url", url.trim()]);
+                self.aws(&ask).and_then(purge).is_ok()
             }
         }
     }
@@ -192,12 +213,12 @@ impl FleetStage {
 }
 
 /// Does something with the broker's own client.
-fn at_jetstream(nats: &Nats, work: impl AsyncFnOnce(async_nats::jetstream::Context)) {
+fn at_jetstream<T>(nats: &Nats, work: impl AsyncFnOnce(async_nats::jetstream::Context) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = async_nats::connect(nats.url()).await.unwrap();
-        work(async_nats::jetstream::new(client)).await;
-    });
+        work(async_nats::jetstream::new(client)).await
+    })
 }
 
 /// Starts a process, its words kept.

@@ -58,32 +58,32 @@ impl Scene {
     }
 }
 
-#[test]
-fn a_broker_that_is_killed_and_started_again_costs_nothing_but_time() {
-    let mut scene = Scene::new(FleetStage::with_broker(Carrier::Nats, "restarted"));
-
-    scene.fleet.broker().kill();
-    scene.fleet.broker().start_again().unwrap();
-
+#[track_caller]
+fn assert_survives_an_outage(carrier: Carrier, time: Duration) {
+    let mut scene = Scene::new(FleetStage::with_broker(carrier, "outage"));
+    scene.fleet.take_broker_away(time);
     scene.assert_ends_clean();
 }
 
 #[test]
+fn a_broker_that_is_killed_and_started_again_costs_nothing_but_time() {
+    assert_survives_an_outage(Carrier::Nats, Duration::ZERO);
+}
+
+#[test]
 fn a_broker_that_is_away_for_longer_than_the_lease_costs_nothing_but_time() {
-    let mut scene = Scene::new(FleetStage::with_broker(Carrier::Nats, "away"));
+    assert_survives_an_outage(Carrier::Nats, 2 * LEASE);
+}
 
-    scene.fleet.broker().kill();
-    // The outage itself: nobody waits here for anything to happen.
-    std::thread::sleep(2 * LEASE);
-    scene.fleet.broker().start_again().unwrap();
-
-    scene.assert_ends_clean();
+#[test]
+fn queues_that_stand_still_for_longer_than_the_lease_cost_nothing_but_time() {
+    assert_survives_an_outage(Carrier::Aws, 2 * LEASE);
 }
 
 #[track_caller]
 fn assert_survives_a_purge(carrier: Carrier, parts: &[&str]) {
     let scene = Scene::new(FleetStage::new(carrier, "purged"));
-    scene.to_channel(|fleet| parts.iter().for_each(|part| fleet.purge(part)));
+    scene.to_channel(|fleet| parts.iter().for_each(|part| assert!(fleet.purge(part), "{part}")));
     scene.assert_ends_clean();
 }
 
@@ -158,4 +158,21 @@ fn workers_that_wait_for_their_master_outlive_a_broker_that_is_started_again() {
     start(&mut fleet.master(&tree, 1)).ended().expect(0);
     early.ended().expect(0);
     fleet.stage.assert_arrived(&tree);
+}
+
+#[test]
+fn a_channel_is_removed_even_if_its_broker_is_away_just_at_the_end() {
+    let mut fleet = FleetStage::with_broker(Carrier::Nats, "at-the-end");
+    let tree = many_files(20);
+    let talk = Talk::new(&fleet, "master");
+    let master = talk.start(&mut fleet.master(&tree, 1));
+    while fleet.status().code != Some(0) {}
+
+    fleet.broker().kill();
+    master.signal("INT");
+    talk.await_words("the run's channel is still there");
+    fleet.broker().start_again().unwrap();
+
+    master.ended().expect(6);
+    fleet.assert_nothing_left();
 }

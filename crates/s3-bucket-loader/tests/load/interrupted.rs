@@ -119,3 +119,28 @@ fn a_retry_writes_what_was_denied_and_nothing_else() {
     assert_eq!(targets.len(), 1, "{targets:?}");
     assert!(targets[0].contains("/denied"), "{targets:?}");
 }
+
+#[test]
+fn what_follows_names_the_home_that_was_named_and_no_report_that_is_not_there() {
+    let (stage, tree) = (Stage::new(Kind::Seaweed, "named-home"), many_files(300));
+    let stall = Rule::once(Fault::Stall).method("PUT").target_contains("/some/prefix/d").after(50);
+    let (_, _proxy) = stage.load_killed_at(&tree, stall);
+    let named = |arguments: &[&str]| {
+        let mut command = stage.program();
+        command.env_remove("S3BL_HOME").args(arguments).arg("--home").arg(stage.home.path());
+        Ended::from(command.output().unwrap())
+    };
+    let run = stage.run_folder().file_name().unwrap().to_str().unwrap().to_owned();
+    let resume = format!("s3-bucket-loader resume {run} --home {}\n", stage.home.path().display());
+
+    let killed = named(&["report", "latest"]).expect(6);
+
+    assert!(killed.stdout.replace("  ", "\n").contains(&resume), "{}", killed.stdout);
+    assert!(!killed.stdout.contains("report.html"), "{}", killed.stdout);
+    let by_environment = stage.run(["report", "latest"]).expect(6);
+    assert!(!by_environment.stdout.contains("--home"), "{}", by_environment.stdout);
+
+    let resumed = named(&["resume", "latest"]).expect(0);
+    assert!(resumed.stdout.contains("report.html"), "{}", resumed.stdout);
+    assert!(stage.run_folder().join("report.html").is_file());
+}

@@ -4,6 +4,7 @@
 
 mod arrives;
 mod chaos;
+mod cleanup;
 mod faults;
 mod fleet;
 mod fleet_stage;

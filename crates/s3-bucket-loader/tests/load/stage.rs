@@ -173,19 +173,10 @@ impl Stage {
         assert_eq!(sum(&report, "write", &["written"]), sum(&report, "toc", &["entries"]));
     }
 
-    /// Asserts that the bucket holds nothing at all. SeaweedFS takes a moment to remove the folder of an object that was
-    /// deleted, such as that of a probe.
+    /// Asserts that the bucket holds nothing at all.
     pub(crate) fn assert_bucket_empty(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = compare::objects(&self.server, &self.bucket, "").unwrap();
-            let keys: Vec<_> = found.keys().map(|key| String::from_utf8_lossy(key)).collect();
-            if keys.is_empty() {
-                return;
-            }
-            let is_folder = keys.iter().all(|key| key.ends_with('/'));
-            assert!(is_folder && Instant::now() < deadline, "{keys:?}");
-        }
+        let found = compare::objects(&self.server, &self.bucket, "").unwrap();
+        assert!(found.is_empty(), "{:?}", found.keys().collect::<Vec<_>>());
     }
 }
 

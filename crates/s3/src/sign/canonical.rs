@@ -61,6 +61,9 @@ fn is_signed(name: &HeaderName) -> bool {
 /// Appends `value` without spaces at its ends and with each run of spaces inside as one. Spaces
 /// alone: S3 keeps tabs.
 fn push_trimmed(out: &mut Vec<u8>, value: &[u8]) {
+    if !value.contains(&b' ') {
+        return out.extend_from_slice(value);
+    }
     let mut words = value.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
     if let Some(first) = words.next() {
         out.extend_from_slice(first);

@@ -23,6 +23,11 @@ const TAG: &str = "s3bl-run";
 /// The one durable consumer of a work queue.
 const CONSUMER: &str = "s3bl";
 
+/// How long messages are kept that nobody takes, as long as SQS keeps them: an interrupted run that is resumed within
+/// this finds its batches, and a later one sends them again. A master that leads says the run document every few
+/// seconds, so that one never ages.
+const RETENTION: Duration = Duration::from_hours(14 * 24);
+
 /// Receivers that may wait for messages of one queue at the same time: more than there are workers. The server's own
 /// default is 512.
 const WAITING_MAX: i64 = 16_384;
@@ -165,6 +170,7 @@ impl Stream {
             subjects: vec![self.subject.clone()],
             storage: StorageType::File,
             num_replicas: settings.replicas,
+            max_age: RETENTION,
             description: Some(format!("{TAG}={run}")),
             metadata: HashMap::from([(TAG.to_owned(), run.to_string())]),
             ..Config::default()
@@ -220,6 +226,17 @@ fn consumer_fault(error: ConsumerError) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_stream_keeps_its_messages_for_ever() {
+        let settings = NatsSettings::new("nats://localhost", "channel", Duration::from_secs(60));
+        let (streams, run) = (Streams::of("channel"), RunId::new("run-a").unwrap());
+        let configs = [
+            streams.toc.queue_config(&run, &settings),
+            streams.control.newest_config(&run, &settings),
+        ];
+        assert_eq!(configs.map(|config| config.max_age), [RETENTION; 2]);
+    }
 
     fn standing(text: &str) -> Standing {
         serde_json::from_str::<Described>(text).unwrap().config.standing()

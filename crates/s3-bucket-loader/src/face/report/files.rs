@@ -9,6 +9,7 @@ use s3bl_core::report::{FailureLine, Report};
 use s3bl_port::ledger::{FindingRow, Ledger, LedgerError};
 
 use super::html::{self, FAILURES_MAX};
+use super::place::RunPlace;
 use super::text::EXAMPLES_MAX;
 
 /// Why a run's files could not be written.
@@ -33,11 +34,11 @@ pub enum RunFilesError {
 /// Each is whole or not there: it is written under another name, brought to the disk and renamed. Memory: the
 /// failures that the page shows, at most 1,000.
 pub fn write_run_files(
-    folder: &Path,
+    place: &RunPlace,
     report: &Report,
     ledger: &dyn Ledger,
 ) -> Result<(), RunFilesError> {
-    let mut first = Vec::new();
+    let (folder, mut first) = (place.folder(), Vec::new());
     replace(folder, "failures.ndjson", |out| {
         write_lines(out, ledger, |line| {
             let json = line.to_json();
@@ -47,7 +48,7 @@ pub fn write_run_files(
             json
         })
     })?;
-    let page = html::page(report, &first, folder);
+    let page = html::page(report, &first, place);
     replace(folder, "report.html", |out| Ok(out.write_all(page.as_bytes())?))?;
     replace(folder, "report.json", |out| Ok(out.write_all(json(report).as_bytes())?))?;
     // The names are on the disk with their folder.

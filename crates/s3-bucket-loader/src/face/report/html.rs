@@ -1,11 +1,10 @@
 //! `report.html`: one page that needs nothing but itself, with no script in it.
 
-use std::path::Path;
-
 use s3bl_core::report::{FailureLine, Report};
 
 use super::class::groups;
 use super::next::{Step, files, steps};
+use super::place::RunPlace;
 use super::summary::{Fact, facts, sums};
 use super::verdict::{Tone, Verdict, is_check_only};
 use crate::face::words;
@@ -15,16 +14,16 @@ pub(super) const FAILURES_MAX: usize = 1000;
 
 const STYLE: &str = include_str!("page.css");
 
-/// Writes a run's report as a page. `failures` are its first ones, of which at most 1,000 are listed; `run_folder` is
+/// Writes a run's report as a page. `failures` are its first ones, of which at most 1,000 are listed; `place` is
 /// where the run's files are.
-pub fn page(report: &Report, failures: &[FailureLine], run_folder: &Path) -> String {
-    let verdict = Verdict::of(report);
+pub fn page(report: &Report, failures: &[FailureLine], place: &RunPlace) -> String {
+    let verdict = Verdict::of(report, place);
     let body = [
         header(report, &verdict),
         tiles(report),
         outcomes(report),
-        next_section(report),
-        facts_section(report, run_folder),
+        next_section(report, place),
+        facts_section(report, place),
         classes_section(report),
         failures_section(report, failures),
         workers_section(report),
@@ -136,19 +135,18 @@ fn outcomes(report: &Report) -> String {
     format!("<section>\n<h2>{title}</h2>\n<div class=\"bar\">{bar}</div>\n{sums}</section>\n")
 }
 
-fn facts_section(report: &Report, run_folder: &Path) -> String {
+fn facts_section(report: &Report, place: &RunPlace) -> String {
     let row = |fact: Fact| format!("<dt>{}</dt><dd>{}</dd>\n", fact.name, escaped(&fact.value));
-    let rows: String =
-        facts(report).into_iter().chain(files(report, run_folder)).map(row).collect();
+    let rows: String = facts(report).into_iter().chain(files(report, place)).map(row).collect();
     format!("<section>\n<h2>The run</h2>\n<dl>\n{rows}</dl>\n</section>\n")
 }
 
 /// What to do; nothing if there is nothing.
-fn next_section(report: &Report) -> String {
+fn next_section(report: &Report, place: &RunPlace) -> String {
     let row = |step: Step| {
         format!("<dt><code>{}</code></dt><dd>{}</dd>\n", escaped(&step.command), step.why)
     };
-    let rows: String = steps(report).into_iter().map(row).collect();
+    let rows: String = steps(report, place).into_iter().map(row).collect();
     if rows.is_empty() {
         return rows;
     }

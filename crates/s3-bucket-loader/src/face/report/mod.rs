@@ -1,13 +1,14 @@
 //! What is shown of a run when it is over: `text` for a person, `html` to keep and to hand on, `files` in the run's
 //! folder, CSV for a spreadsheet.
 //!
-//! `verdict` is the headline, `summary` the facts behind it, `next` what to do, `class` the kinds of trouble in words:
+//! `verdict` is the headline, `summary` the facts behind it, `next` what to do, `place` where, `class` the kinds of trouble in words:
 //! they say what `text` and `html` show. All but `files` is pure.
 
 mod class;
 mod files;
 mod html;
 mod next;
+mod place;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod verdict;
 
 pub use files::{RunFilesError, json, top_failures, write_csv, write_run_files};
 pub use html::page;
+pub use place::RunPlace;
 pub use text::render;
 
 pub use super::style::TextStyle;

@@ -1,9 +1,8 @@
 //! What to do next.
 
-use std::path::Path;
-
 use s3bl_core::report::{Reason, Report};
 
+use super::place::RunPlace;
 use super::summary::Fact;
 use super::verdict::{is_check_only, is_unfinished};
 use crate::face::words;
@@ -18,12 +17,12 @@ pub(super) struct Step {
 }
 
 /// Says what to do next, the most urgent first; nothing after a clean run.
-pub(super) fn steps(report: &Report) -> Vec<Step> {
+pub(super) fn steps(report: &Report, place: &RunPlace) -> Vec<Step> {
     let run = words::printable(&report.run);
     let has = |reasons: &[Reason]| report.reasons.iter().any(|reason| reasons.contains(reason));
     let mut steps = Vec::new();
     let mut step = |command: String, why| {
-        steps.push(Step { command: format!("s3-bucket-loader {command}"), why });
+        steps.push(Step { command: place.command(&command), why });
     };
     if is_unfinished(report) {
         step(format!("resume {run}"), "goes on where the run stopped");
@@ -48,11 +47,14 @@ pub(super) fn steps(report: &Report) -> Vec<Step> {
     steps
 }
 
-/// Names the files in which there is more. `folder` is that of the run.
-pub(super) fn files(report: &Report, folder: &Path) -> Vec<Fact> {
-    let path = |name: &str| words::printable(&folder.join(name).to_string_lossy());
-    let mut files = vec![Fact { name: "report", value: path("report.html") }];
-    if !report.failures.is_empty() {
+/// Names the files in which there is more; a run that was killed has none but its ledger.
+pub(super) fn files(report: &Report, place: &RunPlace) -> Vec<Fact> {
+    let path = |name: &str| words::printable(&place.folder().join(name).to_string_lossy());
+    let mut files = Vec::new();
+    if place.has_files() {
+        files.push(Fact { name: "report", value: path("report.html") });
+    }
+    if place.has_files() && !report.failures.is_empty() {
         files.push(Fact { name: "failures", value: path("failures.ndjson") });
     }
     if report.reasons.contains(&Reason::NotReconciled) {

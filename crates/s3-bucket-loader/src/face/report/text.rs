@@ -1,12 +1,11 @@
 //! The summary that a person reads at the end of a run.
 
-use std::path::Path;
-
 use s3bl_core::report::{FailureLine, Report};
 
 use super::TextStyle;
 use super::class::{Group, groups};
 use super::next::{Step, files, steps};
+use super::place::RunPlace;
 use super::summary::{Fact, facts, sums};
 use super::verdict::{Tone, Verdict};
 use crate::face::words;
@@ -17,26 +16,26 @@ pub(super) const EXAMPLES_MAX: usize = 3;
 const TEXT_CHARS_MAX: usize = 160;
 
 /// Writes the summary of a run: the verdict, the facts, the sums, failures by class with up to three examples each
-/// from `top_failures`, and what to do next. It ends with a line feed. `run_folder` is where the run's files are.
+/// from `top_failures`, and what to do next. It ends with a line feed. `place` is where the run's files are.
 pub fn render(
     report: &Report,
     top_failures: &[FailureLine],
-    run_folder: &Path,
+    place: &RunPlace,
     style: TextStyle,
 ) -> String {
-    let mut lines = vec![headline(report, style), String::new()];
-    lines.extend(table(report, run_folder, style));
+    let mut lines = vec![headline(report, place, style), String::new()];
+    lines.extend(table(report, place, style));
     for group in groups(report, top_failures, EXAMPLES_MAX) {
         lines.push(String::new());
         lines.extend(group_lines(&group, style));
     }
-    lines.extend(next_lines(report, style));
+    lines.extend(next_lines(report, place, style));
     lines.push(String::new());
     lines.join("\n")
 }
 
-fn headline(report: &Report, style: TextStyle) -> String {
-    let Verdict { word, tone, sentence } = Verdict::of(report);
+fn headline(report: &Report, place: &RunPlace, style: TextStyle) -> String {
+    let Verdict { word, tone, sentence } = Verdict::of(report, place);
     let word = match tone {
         Tone::Good => style.good(word),
         Tone::Warning => style.warning(word),
@@ -46,10 +45,10 @@ fn headline(report: &Report, style: TextStyle) -> String {
 }
 
 /// The facts, the sums that show that nothing is missing, and where there is more.
-fn table(report: &Report, run_folder: &Path, style: TextStyle) -> Vec<String> {
+fn table(report: &Report, place: &RunPlace, style: TextStyle) -> Vec<String> {
     let pair = |fact: Fact| (fact.name, fact.value);
     let facts = facts(report).into_iter().map(pair);
-    let files = files(report, run_folder).into_iter().map(pair);
+    let files = files(report, place).into_iter().map(pair);
     let names = std::iter::once("sums").chain(std::iter::repeat(""));
     let rows: Vec<(&str, String)> = facts.chain(names.zip(sums(report))).chain(files).collect();
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -95,8 +94,8 @@ fn shortened(text: &str) -> String {
     format!("{head}...{tail}")
 }
 
-fn next_lines(report: &Report, style: TextStyle) -> Vec<String> {
-    let steps = steps(report);
+fn next_lines(report: &Report, place: &RunPlace, style: TextStyle) -> Vec<String> {
+    let steps = steps(report, place);
     if steps.is_empty() {
         return Vec::new();
     }

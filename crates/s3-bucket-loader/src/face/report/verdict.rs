@@ -2,6 +2,7 @@
 
 use s3bl_core::report::{Outcome, Reason, Report};
 
+use super::place::RunPlace;
 use crate::face::words;
 
 /// How a run came out, for people.
@@ -28,13 +29,13 @@ pub(super) enum Tone {
 
 impl Verdict {
     /// Says how a run came out.
-    pub(super) fn of(report: &Report) -> Self {
+    pub(super) fn of(report: &Report, place: &RunPlace) -> Self {
         let (word, tone) = word(report);
         let mut parts = vec![arrived(report)];
         parts.extend(report.reasons.iter().filter_map(|reason| trouble(*reason, report)));
         if is_unfinished(report) {
             let run = words::printable(&report.run);
-            parts.push(format!("resume with `s3-bucket-loader resume {run}`"));
+            parts.push(format!("resume with `{}`", place.command(&format!("resume {run}"))));
         }
         Self { word, tone, sentence: parts.join("; ") }
     }

@@ -14,7 +14,7 @@ use s3bl_core::task::{Class, Failure};
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::Ledger;
 
-use super::super::{RunFilesError, json, top_failures, write_csv, write_run_files};
+use super::super::{RunFilesError, RunPlace, json, top_failures, write_csv, write_run_files};
 use super::{clean, failed};
 
 /// A ledger whose walk met so many things of each class.
@@ -71,7 +71,7 @@ fn a_run_leaves_three_whole_files_and_nothing_else() {
     let ledger = ledger(folder.path(), &[(Class::Unreadable, 2500), (Class::Vanished, 1)]);
     let report = failed();
     for _ in 0..2 {
-        write_run_files(folder.path(), &report, &ledger).unwrap();
+        write_run_files(&RunPlace::new(folder.path()), &report, &ledger).unwrap();
     }
     assert_eq!(names(folder.path()), ["failures.ndjson", "report.html", "report.json"]);
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
@@ -91,7 +91,7 @@ fn a_run_leaves_three_whole_files_and_nothing_else() {
 fn a_clean_run_leaves_an_empty_list_of_failures() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger(folder.path(), &[]);
-    write_run_files(folder.path(), &clean(), &ledger).unwrap();
+    write_run_files(&RunPlace::new(folder.path()), &clean(), &ledger).unwrap();
     assert_eq!(std::fs::read(folder.path().join("failures.ndjson")).unwrap(), b"");
 }
 
@@ -99,7 +99,8 @@ fn a_clean_run_leaves_an_empty_list_of_failures() {
 fn files_that_cannot_be_written_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger(folder.path(), &[]);
-    let error = write_run_files(&folder.path().join("absent"), &clean(), &ledger).unwrap_err();
+    let error = write_run_files(&RunPlace::new(folder.path().join("absent")), &clean(), &ledger)
+        .unwrap_err();
     let RunFilesError::Io { name, source } = error else { panic!("{error:?}") };
     assert_eq!((name.as_str(), source.kind()), ("failures.ndjson", io::ErrorKind::NotFound));
 }
@@ -108,12 +109,12 @@ fn files_that_cannot_be_written_are_named() {
 fn an_old_report_stays_whole_when_a_new_one_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger(folder.path(), &[]);
-    write_run_files(folder.path(), &clean(), &ledger).unwrap();
+    write_run_files(&RunPlace::new(folder.path()), &clean(), &ledger).unwrap();
     let before = std::fs::read(folder.path().join("report.json")).unwrap();
     // A folder in the place of a file cannot be replaced by one.
     std::fs::remove_file(folder.path().join("report.html")).unwrap();
     std::fs::create_dir(folder.path().join("report.html")).unwrap();
-    let error = write_run_files(folder.path(), &failed(), &ledger).unwrap_err();
+    let error = write_run_files(&RunPlace::new(folder.path()), &failed(), &ledger).unwrap_err();
     assert_eq!(error.to_string(), "write `report.html`");
     assert_eq!(std::fs::read(folder.path().join("report.json")).unwrap(), before);
     assert_eq!(names(folder.path()), ["failures.ndjson", "report.html", "report.json"]);

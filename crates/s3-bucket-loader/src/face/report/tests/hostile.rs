@@ -10,8 +10,8 @@ use s3bl_core::report::{
 };
 use s3bl_core::task::Class;
 
-use super::super::{TextStyle, page, render};
-use super::{clean, counts, folder, line};
+use super::super::{RunPlace, TextStyle, page, render};
+use super::{clean, counts, folder, line, place};
 
 const HOSTILE: [&str; 6] = [
     "<img src=x onerror=alert(1)>",
@@ -59,12 +59,12 @@ fn report_with(text: &str) -> (Report, Vec<FailureLine>) {
 fn no_text_of_others_drives_the_terminal() {
     for text in HOSTILE {
         let (report, lines) = report_with(text);
-        let shown = render(&report, &lines, &folder().join(text), TextStyle::Plain);
+        let shown = render(&report, &lines, &RunPlace::new(folder().join(text)), TextStyle::Plain);
         let raw = shown.chars().find(|character| character.is_control() && *character != '\n');
         assert_eq!(raw, None, "{shown:?}");
         assert!(!shown.contains(['\u{202e}', '\u{2066}']), "{shown:?}");
     }
-    let shown = render(&report_with(HOSTILE[3]).0, &[], folder(), TextStyle::Plain);
+    let shown = render(&report_with(HOSTILE[3]).0, &[], &place(), TextStyle::Plain);
     assert!(shown.contains(r"\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m"), "{shown}");
 }
 
@@ -72,13 +72,13 @@ fn no_text_of_others_drives_the_terminal() {
 fn no_text_of_others_becomes_a_part_of_the_page() {
     let (plain, plain_lines) = report_with("plain");
     let tags = |page: &str| page.matches('<').count();
-    let expected = tags(&page(&plain, &plain_lines, &folder().join("plain")));
+    let expected = tags(&page(&plain, &plain_lines, &RunPlace::new(folder().join("plain"))));
     for text in HOSTILE {
         let (report, lines) = report_with(text);
-        let shown = page(&report, &lines, &folder().join(text));
+        let shown = page(&report, &lines, &RunPlace::new(folder().join(text)));
         // Backticks within a run's name make pairs with those of the sentence, but nothing of others' makes a tag.
         let code_tags = shown.matches("<code>").count() + shown.matches("</code>").count();
-        let plain_page = page(&plain, &plain_lines, &folder().join("plain"));
+        let plain_page = page(&plain, &plain_lines, &RunPlace::new(folder().join("plain")));
         let plain_code =
             plain_page.matches("<code>").count() + plain_page.matches("</code>").count();
         assert_eq!(tags(&shown) - code_tags, expected - plain_code, "{text:?}");
@@ -163,9 +163,9 @@ proptest! {
     fn any_report_can_be_shown(report in any_report(), path in any_text(), message in any_text()) {
         let lines = [line(&path, Class::Refused, &message)];
         let folder = PathBuf::from(&path);
-        let text = render(&report, &lines, &folder, TextStyle::Plain);
+        let text = render(&report, &lines, &RunPlace::new(&folder), TextStyle::Plain);
         prop_assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{:?}", text);
-        let page = page(&report, &lines, &folder);
+        let page = page(&report, &lines, &RunPlace::new(&folder));
         let controls = page.chars().any(|character| character.is_control() && character != '\n');
         prop_assert!(!controls && page.ends_with("</html>\n"));
     }

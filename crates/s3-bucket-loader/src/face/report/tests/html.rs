@@ -4,11 +4,11 @@ use s3bl_core::report::Report;
 use s3bl_core::task::Class;
 
 use super::super::page;
-use super::{clean, counts, failed, failed_lines, folder, line};
+use super::{clean, counts, failed, failed_lines, line, place};
 
 #[test]
 fn the_page_says_what_the_summary_says() {
-    let page = page(&failed(), &failed_lines(), folder());
+    let page = page(&failed(), &failed_lines(), &place());
     for part in [
         "<h1>FAILED</h1>",
         "34,982 of 35,000 entries written and validated",
@@ -24,7 +24,7 @@ fn the_page_says_what_the_summary_says() {
 
 #[test]
 fn the_page_stands_alone() {
-    let page = page(&failed(), &failed_lines(), folder());
+    let page = page(&failed(), &failed_lines(), &place());
     for foreign in
         ["<script", "<link", "<img", "src=", "href=", "url(", "@import", "http://", "https://"]
     {
@@ -37,7 +37,7 @@ fn the_page_stands_alone() {
 #[test]
 fn every_tag_is_closed() {
     for report in [clean(), failed(), super::interrupted(), super::mismatch()] {
-        let page = page(&report, &failed_lines(), folder());
+        let page = page(&report, &failed_lines(), &place());
         let body = page.split_once("<body>").map_or("", |(_, body)| body);
         let mut open: BTreeMap<&str, i64> = BTreeMap::new();
         for tag in body.split('<').skip(1) {
@@ -60,14 +60,14 @@ fn a_thousand_failures_are_listed_and_the_rest_counted() {
     let lines: Vec<_> =
         (0..1500).map(|number| line(&format!("f{number:04}"), Class::Refused, "403")).collect();
     let report = Report { failures: counts([("refused", 2_000_000)]), ..failed() };
-    let page = page(&report, &lines, folder());
+    let page = page(&report, &lines, &place());
     assert!(page.contains("The first 1,000 of 2,000,000 such entries"), "{page}");
     assert!(page.contains("f0999") && !page.contains("f1000"), "{page}");
 }
 
 #[test]
 fn a_clean_page_has_no_table_of_failures() {
-    let page = page(&clean(), &[], folder());
+    let page = page(&clean(), &[], &place());
     assert!(
         page.contains("<h1>CLEAN</h1>") && !page.contains("did not come out well, by class"),
         "{page}"

@@ -14,8 +14,14 @@ use s3bl_core::report::{
 };
 use s3bl_core::task::Class;
 
+use super::RunPlace;
+
 fn folder() -> &'static Path {
     Path::new("/home/ada/.local/state/s3-bucket-loader/runs/20261122-161247-ab2c")
+}
+
+fn place() -> RunPlace {
+    RunPlace::new(folder())
 }
 
 fn counts<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {

@@ -6,10 +6,10 @@ use s3bl_core::report::{
 use s3bl_core::task::Class;
 
 use super::super::{TextStyle, render};
-use super::{clean, counts, failed, failed_lines, folder, interrupted, line, mismatch};
+use super::{clean, counts, failed, failed_lines, interrupted, line, mismatch, place};
 
 fn rendered(report: &Report) -> String {
-    render(report, &failed_lines(), folder(), TextStyle::Plain)
+    render(report, &failed_lines(), &place(), TextStyle::Plain)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_mismatch_shows_each_verdict() {
         line("a/c", Class::Missing, "the listing does not show it"),
         line("a/d", Class::Unverifiable, "LIST: 500 InternalError"),
     ];
-    insta::assert_snapshot!(render(&mismatch(), &lines, folder(), TextStyle::Plain));
+    insta::assert_snapshot!(render(&mismatch(), &lines, &place(), TextStyle::Plain));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_run_at_its_limit_shows_what_it_met() {
         ..base
     };
     let lines = [line("x", Class::AccessDenied, "PUT: 403 AccessDenied")];
-    insta::assert_snapshot!(render(&report, &lines, folder(), TextStyle::Plain));
+    insta::assert_snapshot!(render(&report, &lines, &place(), TextStyle::Plain));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn sums_that_do_not_add_up_are_not_shown_as_if_they_did() {
 #[test]
 fn colour_adds_nothing_to_the_words() {
     for report in [clean(), failed(), interrupted()] {
-        let colored = render(&report, &failed_lines(), folder(), TextStyle::Color);
+        let colored = render(&report, &failed_lines(), &place(), TextStyle::Color);
         assert!(colored.contains('\x1b'), "{colored}");
         assert_eq!(console::strip_ansi_codes(&colored), rendered(&report));
     }
