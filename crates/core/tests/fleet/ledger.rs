@@ -229,9 +229,9 @@ impl Durable {
         let mut tables = self.open_tables();
         let index = |table: &PartTable| step.0.checked_sub(table.first_step.0);
         let range_of = |table: &PartTable| {
-            let ranges = table.plan.ranges(message::LARGE);
+            let mut ranges = table.plan.ranges(message::LARGE);
             let index = index(table).filter(|index| *index <= ranges.len() as u64)?;
-            Some((table.stored.clone(), ranges.skip(index as usize).next()))
+            Some((table.stored.clone(), ranges.nth(index as usize)))
         };
         match tables.find_map(|table| range_of(&table)) {
             Some((stored, Some(mut range))) => range.all(|part| stored.contains(&part)),

@@ -56,7 +56,6 @@ pub(crate) fn run_settings(
             entries_max,
             content_max: LARGE,
             lease: Duration::from_millis(lease),
-            ..BatchSettings::default()
         },
         stop: StopSettings::default(),
     }
