@@ -125,6 +125,12 @@ class FleetBench:
 
     def _fleet_sample(self, scenario, row, data_set, data, home, server) -> tuple[dict, object]:
         broker = brokers.BROKERS[scenario.broker](home / "broker")
+        try:
+            return self._sample_over(broker, scenario, row, data_set, data, home, server)
+        finally:
+            broker.stop()
+
+    def _sample_over(self, broker, scenario, row, data_set, data, home, server) -> tuple[dict, object]:
         stage_home = home / "home"
         stage_home.mkdir()
         env = self.bench.environment(stage_home)
@@ -160,7 +166,6 @@ class FleetBench:
             "command": "\n".join(shown(member.argv, data, stage_home, server, broker)
                                  for member in [*crew.former, crew.master, crew.workers[0]]),
         }  # fmt: skip
-        broker.stop()
 
         def failure(held: tuple[int, int]) -> str | None:
             reason = trouble or fleet.failure(crew, held, wanted)
