@@ -90,8 +90,7 @@ async fn gather_here(
     let run = &header.settings;
     let channel = InprocChannel::new(run.batch.lease);
     let end = channel.lead(&header.run).await.map_err(channel_failure)?;
-    let cores = cores();
-    let lanes_each = (cores / workers).max(1);
+    let lanes_each = (lanes(run) / workers).max(1);
     let pace = wiring::pace(run, lanes_each * workers);
     let (leave, leaving) = watch::channel(false);
     let mut locals = JoinSet::new();
@@ -145,7 +144,8 @@ async fn gather_fleet(
         worker_wait: fleet.worker_wait,
         // Whoever listens knows by this silence that there is no master.
         publish_every: fleet.summary_every.min(PUBLISH_EVERY_MAX),
-        summary_every: fleet.summary_every,
+        // Of a worker that is gone its silence tells; to learn that should not take much longer than its lease.
+        summary_every: fleet.summary_every.min((run.batch.lease / 4).max(SUMMARY_EVERY)),
         sweep_after: run.batch.lease * 3,
         window: 8 * fleet.workers.max(1) as usize,
         root: Some(root),
@@ -171,8 +171,13 @@ pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
     }
 }
 
-/// Cores of this machine that this process may use.
-pub(super) fn cores() -> u32 {
+/// Requests in flight that are worth a thread: with fewer each wakes it for itself alone.
+const LANE_REQUESTS_MIN: u32 = 8;
+
+/// Threads that send: one for each core that this process may use, or fewer if `--concurrency` leaves each too little.
+pub(super) fn lanes(run: &RunSettings) -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(cores).unwrap_or(u32::MAX)
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+    let busy = run.transfer.concurrency.map(|requests| (requests / LANE_REQUESTS_MIN).max(1));
+    busy.map_or(cores, |busy| busy.min(cores))
 }

@@ -19,7 +19,7 @@ use s3bl_port::queue::QueueError;
 use s3bl_roles::worker::{WorkerDoors, WorkerRole};
 use tokio::time::Instant;
 
-use super::crew::{BUFFER_BYTES, cores, lane_settings};
+use super::crew::{BUFFER_BYTES, lanes, lane_settings};
 use crate::failure::CommandFailure;
 use crate::wiring::{self, Prepared, prepare};
 
@@ -221,7 +221,7 @@ fn post(
     settings: &RunSettings,
     prepared: &Prepared,
 ) -> Post {
-    let lane_count = cores();
+    let lane_count = lanes(settings);
     let pace = wiring::pace(settings, lane_count);
     let role = WorkerRole {
         run: document.run,
