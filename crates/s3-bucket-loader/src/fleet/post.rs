@@ -19,7 +19,7 @@ use s3bl_port::queue::QueueError;
 use s3bl_roles::worker::{WorkerDoors, WorkerRole};
 use tokio::time::Instant;
 
-use super::crew::{BUFFER_BYTES, lanes, lane_settings};
+use super::crew::{BUFFER_BYTES, lane_settings, lanes};
 use crate::failure::CommandFailure;
 use crate::wiring::{self, Prepared, prepare};
 
