@@ -78,6 +78,10 @@ impl NewBatches {
     }
 
     fn push(&mut self, transaction: &Transaction<'_>, entry: &TocEntry) -> Result<(), Fault> {
+        // A file as large as a batch is one, so that any workers can send its parts.
+        if entry.size >= self.limits.content_max {
+            self.close(transaction)?;
+        }
         if self.packer.count() == 0 {
             self.first = entry.path.clone();
         }
