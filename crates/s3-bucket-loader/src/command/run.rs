@@ -46,7 +46,7 @@ async fn tidy_up(
         place.open().await?.remove(run).await.map_err(channel_failure)?;
     }
     let led = report_of(ledger.as_ref())?;
-    if !folder.join("report.json").is_file() {
+    if !face::report::has_told(folder, &led.report) {
         face::report::write_run_files(&files, &led.report, ledger.as_ref())
             .map_err(CommandFailure::could_not_run)?;
     }

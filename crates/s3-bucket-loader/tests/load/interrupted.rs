@@ -22,6 +22,16 @@ fn assert_survives_a_kill(method: &'static str, target: &'static str, after: u32
     assert_no_uploads(&stage);
 }
 
+/// Loads a tree whose file `denied` is denied the first time that it is written.
+fn load_denied_once(stage: &Stage, tree: &Tree) -> Proxy {
+    let denial = Fault::Answer(Reply::error(403, "AccessDenied"));
+    let rule = Rule::once(denial).method("PUT").target_contains("/some/prefix/denied");
+    let proxy = Proxy::start(stage.server.address(), [rule]).unwrap();
+    let mut load = stage.command_at(&proxy.endpoint_url(), "load", tree);
+    Ended::from(load.output().unwrap()).expect(3);
+    proxy
+}
+
 fn assert_no_uploads(stage: &Stage) {
     let arguments = ["s3api", "list-multipart-uploads", "--bucket", &stage.bucket];
     let uploads = Tool::Aws.run(&stage.server, arguments).unwrap().text();
@@ -74,6 +84,22 @@ fn a_load_killed_before_it_wrote_its_report_has_one_after_resume() {
 }
 
 #[test]
+fn a_run_killed_before_it_wrote_its_next_report_has_that_after_resume() {
+    let (stage, tree) =
+        (Stage::new(Kind::Moto, "old-report"), Tree::new().file("denied", b"denied"));
+    let _proxy = load_denied_once(&stage, &tree);
+    let report = stage.run_folder().join("report.json");
+    let old = std::fs::read(&report).unwrap();
+    stage.run(["retry", "latest"]).expect(0);
+    // What a kill between the last record and the files leaves.
+    std::fs::write(&report, old).unwrap();
+
+    stage.run(["resume", "latest"]).expect(0);
+
+    stage.assert_arrived(&tree);
+}
+
+#[test]
 fn one_interrupt_ends_a_load_in_seconds_and_names_resume() {
     let (stage, tree) = (Stage::new(Kind::Seaweed, "interrupted"), many_files(1000));
     let slow = Rule::always(Fault::DelayRequest(Duration::from_millis(10))).method("PUT");
@@ -98,12 +124,8 @@ fn one_interrupt_ends_a_load_in_seconds_and_names_resume() {
 fn a_retry_writes_what_was_denied_and_nothing_else() {
     let stage = Stage::new(Kind::Moto, "retried");
     let tree = Tree::new().file("denied", b"denied").file("good", b"good").file("sub/too", b"too");
-    let denial = Fault::Answer(Reply::error(403, "AccessDenied"));
-    let rule = Rule::once(denial).method("PUT").target_contains("/some/prefix/denied");
-    let proxy = Proxy::start(stage.server.address(), [rule]).unwrap();
-    let mut load = stage.command_at(&proxy.endpoint_url(), "load", &tree);
 
-    Ended::from(load.output().unwrap()).expect(3);
+    let proxy = load_denied_once(&stage, &tree);
     let (failures, first_requests) = (stage.failures(), proxy.seen().len());
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0]["path"], "denied");

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use s3bl_core::report::{FailureLine, Report};
 use s3bl_port::ledger::{FindingRow, Ledger, LedgerError};
+use serde_json::Value;
 
 use super::html::{self, FAILURES_MAX};
 use super::place::RunPlace;
@@ -55,6 +56,20 @@ pub fn write_run_files(
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|source| io_failure(".", source))
+}
+
+/// Whether a run's folder tells this report, which was written last of its files. The one of an earlier end does not;
+/// requests to the channel are left out of the comparison, since no ledger keeps them.
+pub fn has_told(folder: &Path, report: &Report) -> bool {
+    let kept = std::fs::read(folder.join("report.json")).unwrap_or_default();
+    let Ok(mut kept) = serde_json::from_slice::<Value>(&kept) else {
+        return false;
+    };
+    let mut wanted = serde_json::to_value(report).expect("texts and numbers have a JSON form");
+    for told in [&mut kept, &mut wanted] {
+        told.as_object_mut().and_then(|told| told.remove("channel"));
+    }
+    kept == wanted
 }
 
 /// Writes the failures of a run as CSV (RFC 4180), with a first line of names. Memory: one failure.

@@ -15,7 +15,7 @@ mod tests;
 mod text;
 mod verdict;
 
-pub use files::{RunFilesError, json, top_failures, write_csv, write_run_files};
+pub use files::{RunFilesError, has_told, json, top_failures, write_csv, write_run_files};
 pub use html::page;
 pub use place::RunPlace;
 pub use text::render;
