@@ -1,8 +1,9 @@
 //! How many requests may be in flight, and how fast they may follow: found by trying, shared by whoever talks to
 //! one store.
 //!
-//! Two questions, two answers. *How many at once* is climbed like a hill: more is tried, and kept only if more got
-//! done. *How fast* is no question until the store says 503; then what it accepted in the last moments is the best
+//! Two questions, two answers. *How many at once* is climbed like a hill: more is tried, and kept only if more gets
+//! done. How much gets done with so many in flight is told by how long each of them takes (Little's law), which needs no
+//! stretch of time that happens to begin and end well: requests come in waves. *How fast* is no question until the store says 503; then what it accepted in the last moments is the best
 //! estimate of what it takes, and requests are paced a little below that and slowly upwards again.
 
 use std::collections::VecDeque;
@@ -24,7 +25,7 @@ pub struct ThrottleSettings {
 
 impl Default for ThrottleSettings {
     fn default() -> Self {
-        Self { start: 32, floor: 4, ceiling: 1024, fixed: None }
+        Self { start: 16, floor: 4, ceiling: 1024, fixed: None }
     }
 }
 
@@ -50,20 +51,36 @@ pub struct Throttle {
     accepted: Accepted,
 }
 
-/// One look at how much gets done under one limit.
-#[derive(Debug, Clone, Copy)]
+/// One look at how much gets done under one limit: at requests that were sent since it stands.
+#[derive(Debug, Clone, Copy, Default)]
 struct Round {
     began: Duration,
     done: u32,
     work: f64,
+    /// Seconds that the requests took together.
+    taken: f64,
     was_full: bool,
+}
+
+impl Round {
+    fn beginning(now: Duration) -> Self {
+        Self { began: now, ..Self::default() }
+    }
+
+    /// What gets done per second with so many requests in flight.
+    fn speed(&self, limit: u32) -> f64 {
+        f64::from(limit) * self.work / self.taken.max(f64::MIN_POSITIVE)
+    }
 }
 
 /// Where the climb stands.
 #[derive(Debug, Clone, Copy)]
 enum Climb {
-    /// Doubling: the best so far and the limit it was seen at.
-    Doubling { best_speed: f64, best_limit: u32 },
+    /// The first round: connections are opened and memory is new, so its speed would make any next one look better.
+    Warming,
+    /// Doubling: the best so far and the limit it was seen at. What looks like no gain is looked at twice, since requests
+    /// that open connections take longer.
+    Doubling { best_speed: f64, best_limit: u32, is_doubted: bool },
     /// Standing on a level, until it is time to try another.
     Level { rounds_left: u8, speed: f64, goes_up_next: bool },
     /// Trying another level; falls back to the old one if that was better.
@@ -79,6 +96,8 @@ const LEVEL_ROUNDS: u8 = 12;
 const DOUBLING_GAIN: f64 = 1.3;
 /// A trial upwards is worth it if it gets this much more done.
 const TRIAL_GAIN: f64 = 1.04;
+/// A trial upwards by a fifth that gets this much more done says that there is far more to be had: doubling goes on.
+const TRIAL_GAIN_LARGE: f64 = 1.12;
 /// A trial downwards is kept unless it loses more than this.
 const TRIAL_LOSS: f64 = 0.98;
 /// Bytes that weigh as much as one request when work is summed up.
@@ -90,8 +109,8 @@ impl Throttle {
         Self {
             settings,
             limit: settings.fixed.unwrap_or(settings.start),
-            climb: Climb::Doubling { best_speed: 0.0, best_limit: settings.start },
-            round: Round { began: Duration::ZERO, done: 0, work: 0.0, was_full: false },
+            climb: Climb::Warming,
+            round: Round::default(),
             pace: None,
             accepted: Accepted::default(),
         }
@@ -112,14 +131,18 @@ impl Throttle {
         self.pace.is_some()
     }
 
-    /// Learns from a reply. `in_flight` counts the requests under way when it came, itself included.
-    pub fn observe(&mut self, now: Duration, reply: Reply, in_flight: u32) {
+    /// Learns from a reply that came `latency` after its request. `in_flight` counts the requests under way when it came,
+    /// itself included.
+    pub fn observe(&mut self, now: Duration, reply: Reply, latency: Duration, in_flight: u32) {
         match reply {
             Reply::Done(bytes) => {
                 self.accepted.count(now);
-                self.round.done += 1;
-                self.round.work += 1.0 + bytes as f64 / BYTES_PER_REQUEST;
                 self.round.was_full |= in_flight >= self.limit;
+                if now.saturating_sub(latency) >= self.round.began {
+                    self.round.done += 1;
+                    self.round.work += 1.0 + bytes as f64 / BYTES_PER_REQUEST;
+                    self.round.taken += latency.as_secs_f64();
+                }
                 if let Some(pace) = &mut self.pace
                     && pace.recover(now, self.accepted.per_second(now))
                 {
@@ -145,11 +168,11 @@ impl Throttle {
         if self.round.done < self.limit || elapsed < ROUND_MIN {
             return;
         }
-        let speed = self.round.work / elapsed.as_secs_f64();
+        let speed = self.round.speed(self.limit);
         // While requests are paced, or there are too few to fill the limit, speed says nothing of the limit.
         let is_telling =
             self.round.was_full && self.pace.is_none() && self.settings.fixed.is_none();
-        self.round = Round { began: now, done: 0, work: 0.0, was_full: false };
+        self.round = Round::beginning(now);
         if is_telling {
             self.step(speed);
         }
@@ -160,15 +183,18 @@ impl Throttle {
         let level =
             |speed, goes_up_next| Climb::Level { rounds_left: LEVEL_ROUNDS, speed, goes_up_next };
         match self.climb {
+            Climb::Warming => self.double(0.0, self.limit, self.limit),
             Climb::Doubling { best_speed, .. } if speed > best_speed * DOUBLING_GAIN => {
                 if self.limit >= self.settings.ceiling {
                     self.climb = level(speed, false);
                     return;
                 }
-                self.climb = Climb::Doubling { best_speed: speed, best_limit: self.limit };
-                self.limit = bounded(self.limit * 2);
+                self.double(speed, self.limit, bounded(self.limit * 2));
             }
-            Climb::Doubling { best_speed, best_limit } => {
+            Climb::Doubling { best_speed, best_limit, is_doubted: false } => {
+                self.climb = Climb::Doubling { best_speed, best_limit, is_doubted: true };
+            }
+            Climb::Doubling { best_speed, best_limit, is_doubted: true } => {
                 self.limit = bounded(best_limit);
                 self.climb = level(best_speed, true);
             }
@@ -187,6 +213,11 @@ impl Throttle {
                 let speed = average * 0.75 + speed * 0.25;
                 self.climb = Climb::Level { rounds_left: rounds_left - 1, speed, goes_up_next };
             }
+            Climb::Trial { old_speed, went_up: true, .. }
+                if speed >= old_speed * TRIAL_GAIN_LARGE && self.limit < self.settings.ceiling =>
+            {
+                self.double(speed, self.limit, bounded(self.limit * 2));
+            }
             Climb::Trial { old_limit, old_speed, went_up } => {
                 let needed = if went_up { TRIAL_GAIN } else { TRIAL_LOSS };
                 let is_better = speed >= old_speed * needed;
@@ -198,6 +229,12 @@ impl Throttle {
                 self.climb = level(speed, went_up == is_better);
             }
         }
+    }
+
+    /// Looks whether `limit` gets more done than `best_limit`, with which it was `best_speed`.
+    fn double(&mut self, best_speed: f64, best_limit: u32, limit: u32) {
+        self.limit = limit;
+        self.climb = Climb::Doubling { best_speed, best_limit, is_doubted: false };
     }
 }
 
@@ -311,44 +348,55 @@ fn slice_of(now: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    /// A store with a fixed latency, a number of requests that it works on at once, and perhaps a rate limit.
+    /// A store with a fixed latency, requests per second that it can do, one after the other, and perhaps a rate limit.
     struct Model {
         latency: Duration,
         capacity: f64,
         rate_max: Option<f64>,
+        /// How many times the latency a request takes that opens a connection.
+        opening: u32,
+    }
+
+    impl Model {
+        fn new(latency_ms: u64, capacity: f64) -> Self {
+            let latency = Duration::from_millis(latency_ms);
+            Self { latency, capacity, rate_max: None, opening: 1 }
+        }
     }
 
     /// Runs the throttle against the model for `seconds`; returns accepted requests of the last second.
     fn run(model: &Model, throttle: &mut Throttle, seconds: u64) -> f64 {
-        let step = Duration::from_millis(1);
-        let mut ends: VecDeque<(Duration, bool)> = VecDeque::new();
+        let step = Duration::from_micros(100);
+        let mut ends: VecDeque<(Duration, Duration, bool)> = VecDeque::new();
         let (mut now, mut credit, mut tokens, mut accepted) = (Duration::ZERO, 0.0, 0.0f64, 0u32);
+        let (mut free_at, mut connections) = (Duration::ZERO, 0);
         let end = Duration::from_secs(seconds);
         while now < end {
             now += step;
             if let Some(rate) = model.rate_max {
-                tokens = (tokens + rate / 1000.0).min(rate / 10.0);
+                tokens = (tokens + rate * step.as_secs_f64()).min(rate / 10.0);
             }
-            while ends.front().is_some_and(|(at, _)| *at <= now) {
+            while let Some((at, sent, is_done)) = ends.front().copied().filter(|end| end.0 <= now) {
                 let in_flight = u32::try_from(ends.len()).unwrap();
-                let (_, is_done) = ends.pop_front().unwrap();
+                ends.pop_front();
                 let reply = if is_done { Reply::Done(4096) } else { Reply::Throttled };
                 accepted += u32::from(is_done && now > end - Duration::from_secs(1));
-                throttle.observe(now, reply, in_flight);
+                throttle.observe(now, reply, at - sent, in_flight);
             }
-            credit = throttle
-                .rate()
-                .map_or(f64::MAX, |rate| (credit + rate / 1000.0).min(rate / 50.0 + 1.0));
-            let mut served = 0.0;
-            while ends.len() < throttle.limit() as usize
-                && credit >= 1.0
-                && served < model.capacity / 1000.0
-            {
+            credit = throttle.rate().map_or(f64::MAX, |rate| {
+                (credit + rate * step.as_secs_f64()).min(rate / 50.0 + 1.0)
+            });
+            while ends.len() < throttle.limit() as usize && credit >= 1.0 {
                 let is_done = model.rate_max.is_none() || tokens >= 1.0;
                 tokens -= f64::from(u8::from(is_done));
                 credit -= 1.0;
-                served += 1.0;
-                ends.push_back((now + model.latency, is_done));
+                free_at = free_at.max(now) + Duration::from_secs_f64(1.0 / model.capacity);
+                let opens = ends.len() >= connections;
+                connections = connections.max(ends.len() + 1);
+                let round_trips = if opens { model.opening } else { 1 };
+                let at = free_at + model.latency * round_trips;
+                let place = ends.partition_point(|end| end.0 <= at);
+                ends.insert(place, (at, now, is_done));
             }
         }
         f64::from(accepted)
@@ -356,16 +404,25 @@ mod tests {
 
     #[test]
     fn a_distant_store_is_reached_with_many_requests_within_a_second() {
-        let model =
-            Model { latency: Duration::from_millis(30), capacity: 20_000.0, rate_max: None };
+        let model = Model::new(30, 20_000.0);
         let mut throttle = Throttle::new(ThrottleSettings::default());
         run(&model, &mut throttle, 1);
         assert!(throttle.limit() >= 400, "stands at {}", throttle.limit());
     }
 
     #[test]
+    fn requests_that_open_connections_do_not_look_like_a_store_that_is_full() {
+        for opening in [2, 3, 4] {
+            let model = Model { opening, ..Model::new(30, 20_000.0) };
+            let mut throttle = Throttle::new(ThrottleSettings::default());
+            run(&model, &mut throttle, 2);
+            assert!(throttle.limit() >= 400, "stands at {}", throttle.limit());
+        }
+    }
+
+    #[test]
     fn a_near_store_is_not_flooded() {
-        let model = Model { latency: Duration::from_millis(1), capacity: 10_000.0, rate_max: None };
+        let model = Model::new(1, 10_000.0);
         let mut throttle = Throttle::new(ThrottleSettings::default());
         run(&model, &mut throttle, 5);
         assert!(throttle.limit() <= 64, "stands at {}", throttle.limit());
@@ -373,11 +430,7 @@ mod tests {
 
     #[test]
     fn a_limited_store_gives_nine_tenths_of_its_limit() {
-        let model = Model {
-            latency: Duration::from_millis(2),
-            capacity: 15_000.0,
-            rate_max: Some(2_000.0),
-        };
+        let model = Model { rate_max: Some(2_000.0), ..Model::new(2, 15_000.0) };
         for seconds in [5, 10, 15, 30] {
             let mut throttle = Throttle::new(ThrottleSettings::default());
             let accepted = run(&model, &mut throttle, seconds);
@@ -387,10 +440,10 @@ mod tests {
 
     #[test]
     fn a_few_refusals_at_the_start_are_soon_forgotten() {
-        let model = Model { latency: Duration::from_millis(2), capacity: 15_000.0, rate_max: None };
+        let model = Model::new(2, 15_000.0);
         let mut throttle = Throttle::new(ThrottleSettings::default());
         for _ in 0..4 {
-            throttle.observe(Duration::ZERO, Reply::Throttled, 4);
+            throttle.observe(Duration::ZERO, Reply::Throttled, Duration::ZERO, 4);
         }
         let accepted = run(&model, &mut throttle, 15);
         assert!(accepted >= 3_000.0, "{accepted} in the last second");
@@ -398,8 +451,7 @@ mod tests {
 
     #[test]
     fn a_fixed_number_stays() {
-        let model =
-            Model { latency: Duration::from_millis(30), capacity: 20_000.0, rate_max: None };
+        let model = Model::new(30, 20_000.0);
         let settings = ThrottleSettings { fixed: Some(7), ..ThrottleSettings::default() };
         let mut throttle = Throttle::new(settings);
         run(&model, &mut throttle, 2);

@@ -1,10 +1,11 @@
 //! How requests to one store are paced: one search for all lanes, one gate for each.
 //!
 //! The search ([`Throttle`]) is shared, because there is one store. The gates are not, so that a request that ends
-//! wakes its neighbour on the same thread and never one on another.
+//! wakes its neighbour on the same thread and never one on another. Only when the limit grows does one lane open the
+//! others' gates: on its own each would learn of it a whole round trip later.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +27,7 @@ pub struct Pace {
     /// Bits of the rate in requests per second; zero while there is none.
     rate: AtomicU64,
     bandwidth: Option<Rate>,
+    gates: Mutex<Vec<Weak<Gate>>>,
     /// Bits of this process's share of what a fleet may do, in requests and in bytes per second; infinite by default.
     share_requests: AtomicU64,
     share_bandwidth: AtomicU64,
@@ -58,6 +60,7 @@ impl Pace {
             in_flight: AtomicU32::new(0),
             rate: AtomicU64::new(0),
             bandwidth,
+            gates: Mutex::default(),
             share_requests: AtomicU64::new(f64::INFINITY.to_bits()),
             share_bandwidth: AtomicU64::new(f64::INFINITY.to_bits()),
             schedule: Mutex::default(),
@@ -74,12 +77,9 @@ impl Pace {
 
     /// Makes the gate of one lane.
     pub fn lane(self: &Arc<Self>) -> Arc<LanePacer> {
-        let share = self.share();
-        Arc::new(LanePacer {
-            pace: Arc::clone(self),
-            gate: Semaphore::new(share as usize),
-            granted: AtomicU32::new(share),
-        })
+        let gate = Arc::new(Gate::new(self.share()));
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&gate));
+        Arc::new(LanePacer { pace: Arc::clone(self), gate })
     }
 
     /// Requests that each lane may have in flight, at least 1.
@@ -133,9 +133,13 @@ impl Pace {
         let in_flight = self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         // Shares are rounded up, so lanes that are full hold the limit give or take one each.
-        throttle.observe(self.start.elapsed(), reply, in_flight + self.lanes);
-        self.limit.store(throttle.limit(), Ordering::Relaxed);
+        throttle.observe(self.start.elapsed(), reply, signal.latency, in_flight + self.lanes);
+        let before = self.limit.swap(throttle.limit(), Ordering::Relaxed);
         self.rate.store(throttle.rate().unwrap_or(0.0).to_bits(), Ordering::Relaxed);
+        if throttle.limit() > before {
+            let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+            gates.iter().filter_map(Weak::upgrade).for_each(|gate| gate.widen(self.share()));
+        }
     }
 }
 
@@ -143,14 +147,42 @@ impl Pace {
 #[derive(Debug)]
 pub struct LanePacer {
     pace: Arc<Pace>,
-    gate: Semaphore,
-    granted: AtomicU32,
+    gate: Arc<Gate>,
+}
+
+/// Places for requests; their number follows the lane's share of the limit.
+#[derive(Debug)]
+struct Gate {
+    free: Semaphore,
+    /// Places that there are, free and taken.
+    places: AtomicU32,
+}
+
+impl Gate {
+    fn new(places: u32) -> Self {
+        Self { free: Semaphore::new(places as usize), places: AtomicU32::new(places) }
+    }
+
+    /// Makes places up to a share that has grown.
+    fn widen(&self, share: u32) {
+        let before = self.places.fetch_max(share, Ordering::Relaxed);
+        self.free.add_permits(share.saturating_sub(before) as usize);
+    }
+
+    /// Gives a place back, unless there are more than the share, which has shrunk.
+    fn leave(&self, share: u32) {
+        let is_too_many = |places: u32| (places > share).then(|| places - 1);
+        let shrunk = self.places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_too_many);
+        if shrunk.is_err() {
+            self.free.add_permits(1);
+        }
+    }
 }
 
 #[async_trait]
 impl Pacer for LanePacer {
     async fn admit(&self, bytes: u64) {
-        self.gate.acquire().await.expect("the gate is never closed").forget();
+        self.gate.free.acquire().await.expect("the gate is never closed").forget();
         if let Some(due) = self.pace.reserve(bytes) {
             sleep_until(due).await;
         }
@@ -159,14 +191,47 @@ impl Pacer for LanePacer {
 
     fn finished(&self, signal: Signal) {
         self.pace.learn(signal);
-        let share = self.pace.share();
-        let granted = self.granted.load(Ordering::Relaxed);
-        if share >= granted {
-            self.granted.store(share, Ordering::Relaxed);
-            self.gate.add_permits((share - granted + 1) as usize);
-        } else {
-            // One place less: the place of this request is not given back.
-            self.granted.store(granted - 1, Ordering::Relaxed);
+        self.gate.leave(self.pace.share());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn two_lanes_find_the_level_of_a_distant_store() {
+        let latency = Duration::from_millis(30);
+        let pace = Pace::new(ThrottleSettings::default(), None, 2);
+        for lane in [pace.lane(), pace.lane()] {
+            for _ in 0..600 {
+                let lane = Arc::clone(&lane);
+                tokio::spawn(async move {
+                    loop {
+                        lane.admit(4096).await;
+                        tokio::time::sleep(latency).await;
+                        lane.finished(Signal { latency, bytes: 4096, end: End::Answered });
+                    }
+                });
+            }
         }
+
+        tokio::time::sleep(Duration::from_millis(500)).await;
+
+        assert!(pace.activity().limit >= 512, "{:?}", pace.activity());
+    }
+
+    #[tokio::test]
+    async fn a_gate_follows_its_share() {
+        let gate = Gate::new(2);
+        gate.widen(4);
+        assert_eq!(gate.free.available_permits(), 4);
+        gate.free.try_acquire_many(4).unwrap().forget();
+        for _ in 0..4 {
+            gate.leave(3);
+        }
+        assert_eq!(gate.free.available_permits(), 3);
+        gate.widen(2);
+        assert_eq!(gate.free.available_permits(), 3);
     }
 }

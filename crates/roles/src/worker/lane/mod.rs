@@ -16,6 +16,7 @@ mod upload;
 mod verify;
 mod write;
 
+use std::ops::{AddAssign, Range, SubAssign};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,7 +37,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::agenda::{Agenda, Grouping, Job};
-use super::batch::Batch;
+use super::batch::{Batch, content_of};
 use super::buffer::BufferPool;
 use super::meter::Meter;
 use crate::pacing::Pace;
@@ -102,8 +103,10 @@ pub(super) struct Shared {
 
 /// Threads of one lane that may wait for the source.
 const READER_THREADS: usize = 16;
-/// Entries that are read ahead of the requests.
-const CHUNK_AHEAD: usize = 64;
+/// Most entries that are read ahead of the requests, and about how many bytes these may have: what waits long for its
+/// request has left the cores' caches.
+const AHEAD_ENTRIES_MAX: usize = 64;
+const AHEAD_BYTES: u64 = 2 << 20;
 /// Parts that one lane has in hand at once: each fills a large buffer, and large transfers need few.
 const PARTS_MIN: usize = 3;
 const PARTS_MAX: usize = 32;
@@ -145,12 +148,46 @@ pub(super) fn start(
     })
 }
 
+/// Entries in hand, and the bytes of their contents as the TOC has them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    entries: usize,
+    bytes: u64,
+}
+
+impl Load {
+    fn of(batch: &Batch, range: &Range<usize>) -> Self {
+        Self { entries: range.len(), bytes: content_of(&batch.entries[range.clone()]).0 }
+    }
+
+    /// Entries that may be read ahead of the requests.
+    fn ahead(self) -> usize {
+        let mean = self.bytes / self.entries.max(1) as u64;
+        let count = AHEAD_BYTES.checked_div(mean).unwrap_or(u64::MAX);
+        usize::try_from(count).unwrap_or(usize::MAX).clamp(1, AHEAD_ENTRIES_MAX)
+    }
+}
+
+impl AddAssign for Load {
+    fn add_assign(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+    }
+}
+
+impl SubAssign for Load {
+    fn sub_assign(&mut self, other: Self) {
+        self.entries -= other.entries;
+        self.bytes -= other.bytes;
+    }
+}
+
 /// What a job comes to.
-pub(super) enum Step {
-    /// So many entries are done with.
-    Done(usize),
-    /// Of so many entries, these were read, and each is now to be written.
-    Write(Vec<write::Readied>, Arc<Batch>, usize),
+enum Step {
+    /// So much is done with.
+    Done(Load),
+    /// Of so much, these entries were read, and each is now to be written.
+    Write(Vec<write::Readied>, Arc<Batch>, Load),
     /// A part is done with.
     PartDone,
 }
@@ -159,15 +196,14 @@ struct Lane {
     context: Arc<Context>,
     pace: Arc<Pace>,
     jobs: JoinSet<Step>,
-    /// Entries in hand.
-    entries: usize,
+    in_hand: Load,
     /// Parts in hand.
     parts: usize,
 }
 
 impl Lane {
     fn new(context: Arc<Context>, pace: Arc<Pace>) -> Self {
-        Self { context, pace, jobs: JoinSet::new(), entries: 0, parts: 0 }
+        Self { context, pace, jobs: JoinSet::new(), in_hand: Load::default(), parts: 0 }
     }
 
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
@@ -212,7 +248,7 @@ impl Lane {
     /// Takes a job, if the lane has room for more than its share of requests keeps busy.
     fn next_job(&self) -> Option<Job> {
         let share = self.pace.share() as usize;
-        let has_room = self.entries < share + share / 4 + CHUNK_AHEAD;
+        let has_room = self.in_hand.entries < share + share / 4 + self.in_hand.ahead();
         let parts_max = (share / 4).clamp(PARTS_MIN, PARTS_MAX);
         let may_take_part = self.parts < parts_max;
         if !has_room && !may_take_part {
@@ -236,34 +272,38 @@ impl Lane {
                     Step::PartDone
                 });
             }
-            Job::Entries { batch, range } => match batch.pass {
-                Pass::Write => {
-                    self.entries += range.len();
-                    self.jobs.spawn(write::ready(context, batch, range));
-                }
-                Pass::Validate => {
-                    self.entries += range.len();
-                    self.jobs.spawn(async move {
-                        let count = range.len();
-                        verify::check(&context, &batch, range).await;
-                        Step::Done(count)
-                    });
-                }
-            },
+            Job::Entries { batch, range } => {
+                let load = Load::of(&batch, &range);
+                self.in_hand += load;
+                self.jobs.spawn(async move {
+                    match batch.pass {
+                        Pass::Write => {
+                            let readied = write::ready(&context, &batch, range).await;
+                            Step::Write(readied, batch, load)
+                        }
+                        Pass::Validate => {
+                            verify::check(&context, &batch, range).await;
+                            Step::Done(load)
+                        }
+                    }
+                });
+            }
         }
     }
 
     fn follow(&mut self, step: Step) {
         match step {
-            Step::Done(count) => self.entries -= count,
+            Step::Done(load) => self.in_hand -= load,
             Step::PartDone => self.parts -= 1,
-            Step::Write(readied, batch, count) => {
-                self.entries -= count - readied.len();
+            Step::Write(readied, batch, load) => {
+                self.in_hand -= load;
                 for entry in readied {
+                    let load = Load::of(&batch, &(entry.index..entry.index + 1));
+                    self.in_hand += load;
                     let (context, batch) = (Arc::clone(&self.context), Arc::clone(&batch));
                     self.jobs.spawn(async move {
                         write::write(&context, &batch, entry).await;
-                        Step::Done(1)
+                        Step::Done(load)
                     });
                 }
             }

@@ -15,13 +15,13 @@ use s3bl_port::store::{Body, NewObject, StoreError, Stored};
 use tokio::time::Instant;
 
 use super::read::{Reading, read_chunk};
-use super::{Context, LaneEvent, Step, late, step, upload};
+use super::{Context, LaneEvent, late, step, upload};
 use crate::worker::batch::{Batch, Left, content_of};
 use crate::worker::meter::Meter;
 
 /// An entry whose content is at hand.
 pub(in crate::worker) struct Readied {
-    index: usize,
+    pub(super) index: usize,
     facts: PosixFacts,
     xattrs: Vec<Xattr>,
     bytes: Bytes,
@@ -31,27 +31,31 @@ pub(in crate::worker) struct Readied {
 }
 
 /// Reads some entries; what cannot be put as it is gets its outcome, or goes its own way, here.
-pub(super) async fn ready(context: Arc<Context>, batch: Arc<Batch>, range: Range<usize>) -> Step {
+pub(super) async fn ready(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    range: Range<usize>,
+) -> Vec<Readied> {
     let count = range.len();
     if context.settings.mode == Mode::ValidateOnly {
-        assume_written(&context, &batch, range).await;
-        return Step::Done(count);
+        assume_written(context, batch, range).await;
+        return Vec::new();
     }
     if let Some(step) = &batch.step {
-        step::begin(&context, &batch, step).await;
-        return Step::Done(count);
+        step::begin(context, batch, step).await;
+        return Vec::new();
     }
     let threshold = context.settings.transfer.multipart_threshold;
     if let [entry] = &batch.entries[range.clone()]
         && entry.kind == EntryKind::File
         && entry.size >= threshold
     {
-        upload::begin(&context, &batch, range.start).await;
-        return Step::Done(count);
+        upload::begin(context, batch, range.start).await;
+        return Vec::new();
     }
     let bytes = content_of(&batch.entries[range.clone()]).0 as usize + count + 1;
     let buffer = context.buffers.lend(bytes).await;
-    let (reader_batch, reader_range) = (Arc::clone(&batch), range.clone());
+    let (reader_batch, reader_range) = (Arc::clone(batch), range.clone());
     let read = Instant::now();
     let readings = context
         .block(move |context| read_chunk(context, &reader_batch, reader_range, buffer))
@@ -62,16 +66,16 @@ pub(super) async fn ready(context: Arc<Context>, batch: Arc<Batch>, range: Range
             Reading::Content { facts, xattrs, bytes, crc64nvme } => {
                 readied.push(Readied { index, facts, xattrs, bytes, crc64nvme, read });
             }
-            Reading::Large => upload::begin(&context, &batch, index).await,
+            Reading::Large => upload::begin(context, batch, index).await,
             Reading::Skipped(failure) => {
-                finish(&context, &batch, index, WriteOutcome::Skipped(failure)).await;
+                finish(context, batch, index, WriteOutcome::Skipped(failure)).await;
             }
             Reading::Failed(failure) => {
-                finish(&context, &batch, index, WriteOutcome::Failed(failure)).await;
+                finish(context, batch, index, WriteOutcome::Failed(failure)).await;
             }
         }
     }
-    Step::Write(readied, batch, count)
+    readied
 }
 
 /// Puts an entry.
