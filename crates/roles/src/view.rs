@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub retries: u64,
     /// Workers that speak.
     pub workers: usize,
+    /// Workers that the run waits for before it starts.
+    pub workers_expected: usize,
     /// What holds the work up, over all workers.
     pub activity: Activity,
     /// Whether the run stops before its end.
@@ -100,6 +102,7 @@ impl RunView {
             skipped: write.skipped,
             retries: write.retries.max(live.retries),
             workers: standing.fleet.members().count(),
+            workers_expected: standing.workers_expected,
             activity: live.activity,
             is_stopping: standing.is_stopping,
         };

@@ -23,6 +23,8 @@ pub struct Standing<'a> {
     pub validate: &'a ValidateTally,
     /// The workers.
     pub fleet: &'a Fleet,
+    /// Workers that the run waits for before it starts.
+    pub workers_expected: usize,
     /// Batches that are out.
     pub out: usize,
     /// Whether the run is about to stop before its end.
@@ -44,6 +46,7 @@ impl Master {
             write: &self.write,
             validate: &self.validate,
             fleet: &self.fleet,
+            workers_expected: self.settings.workers_expected,
             out: self.book.out(),
             is_stopping: self.stop.is_some(),
         }

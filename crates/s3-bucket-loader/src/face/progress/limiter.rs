@@ -19,8 +19,13 @@ const REQUESTS_FULL: f64 = 0.75;
 /// What a run waits for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Limiter {
-    /// No worker speaks yet.
-    Workers,
+    /// Too few workers speak.
+    Workers {
+        /// Those that do.
+        there: usize,
+        /// Those that are waited for; zero once the run has begun.
+        expected: usize,
+    },
     /// The walk finds entries no faster than they are written.
     Listing,
     /// Files are read no faster than they are sent.
@@ -59,13 +64,14 @@ pub(super) struct Circumstances {
 pub(super) fn limiter(snapshot: &Snapshot, around: &Circumstances) -> Limiter {
     let Some(phase @ (Phase::Write | Phase::Validate)) = snapshot.phase else {
         let is_before = matches!(snapshot.phase, None | Some(Phase::Initialized));
-        return if is_before { Limiter::Workers } else { Limiter::Finishing };
+        let (there, expected) = (snapshot.workers, snapshot.workers_expected);
+        return if is_before { Limiter::Workers { there, expected } } else { Limiter::Finishing };
     };
     if snapshot.is_stopping || is_all_done(snapshot, phase) {
         return Limiter::Finishing;
     }
     if snapshot.workers == 0 {
-        return Limiter::Workers;
+        return Limiter::Workers { there: 0, expected: 0 };
     }
     let activity = snapshot.activity;
     if let Some(per_second) = activity.rate {
@@ -115,7 +121,10 @@ impl fmt::Display for Limiter {
     /// Shows the end of a sentence: `limited by the store's latency`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Workers => formatter.write_str("waiting for workers"),
+            Self::Workers { expected: 0, .. } => formatter.write_str("waiting for workers"),
+            Self::Workers { there, expected } => {
+                write!(formatter, "waiting for workers: {there} of {expected} are there")
+            }
             Self::Listing => formatter.write_str("limited by listing the source"),
             Self::SourceReads => formatter.write_str("limited by reading the source"),
             Self::Store { in_flight: 0 } => formatter.write_str("limited by the store's latency"),

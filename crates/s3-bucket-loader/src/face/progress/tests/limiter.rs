@@ -14,6 +14,8 @@ fn with(activity: Activity, snapshot: Snapshot) -> Snapshot {
     Snapshot { activity, ..snapshot }
 }
 
+const NOBODY: Limiter = Limiter::Workers { there: 0, expected: 0 };
+
 #[test]
 fn the_first_thing_that_is_short_is_named() {
     let calm = Circumstances::default();
@@ -28,9 +30,9 @@ fn the_first_thing_that_is_short_is_named() {
     let checked = Snapshot { validated: 99_994, ..validating() };
     let in_flight = |in_flight| Limiter::Store { in_flight };
     let table = [
-        ("not up", Snapshot::default(), calm, Limiter::Workers),
-        ("waiting for workers", begun, calm, Limiter::Workers),
-        ("all workers lost", Snapshot { workers: 0, ..writing() }, busy, Limiter::Workers),
+        ("not up", Snapshot::default(), calm, NOBODY),
+        ("waiting for workers", begun, calm, NOBODY),
+        ("all workers lost", Snapshot { workers: 0, ..writing() }, busy, NOBODY),
         ("over", over, busy, Limiter::Finishing),
         ("told to stop", Snapshot { is_stopping: true, ..writing() }, busy, Limiter::Finishing),
         ("all written", written, busy, Limiter::Finishing),
@@ -60,7 +62,8 @@ fn the_first_thing_that_is_short_is_named() {
 #[test]
 fn limiters_are_said_in_words() {
     let said = [
-        Limiter::Workers,
+        NOBODY,
+        Limiter::Workers { there: 1, expected: 3 },
         Limiter::Listing,
         Limiter::SourceReads,
         Limiter::Store { in_flight: 1 },
@@ -72,6 +75,7 @@ fn limiters_are_said_in_words() {
     ];
     let expected = [
         "waiting for workers",
+        "waiting for workers: 1 of 3 are there",
         "limited by listing the source",
         "limited by reading the source",
         "limited by the store's latency (1 request in flight)",

@@ -36,10 +36,10 @@ fn sights() -> Vec<Sight> {
     let store = Limiter::Store { in_flight: 64 };
     let of = |phase| Snapshot { phase: Some(phase), ..validating() };
     vec![
-        sight(Snapshot::default(), Limiter::Workers),
+        sight(Snapshot::default(), Limiter::Workers { there: 0, expected: 0 }),
         sight(
             Snapshot { phase: Some(Phase::Initialized), ..Snapshot::default() },
-            Limiter::Workers,
+            Limiter::Workers { there: 0, expected: 0 },
         ),
         sight(listing(), Limiter::Listing),
         sight(writing(), store),
