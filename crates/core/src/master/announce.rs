@@ -56,9 +56,9 @@ impl Master {
                 format!("workers: {alive} of {} are there", self.settings.workers_expected)
             }
             Phase::Write | Phase::Validate if self.stop.is_some() => {
-                format!("the end of {out} batches that workers hold")
+                format!("the end of {} that workers hold", batches(out))
             }
-            Phase::Write | Phase::Validate => format!("the results of {out} batches"),
+            Phase::Write | Phase::Validate => format!("the results of {}", batches(out)),
             Phase::ErrorReport => "the workers' errors".to_owned(),
             Phase::Shutdown => "the workers' leave".to_owned(),
         };
@@ -86,4 +86,8 @@ impl Master {
             }
         }
     }
+}
+
+fn batches(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "batch" } else { "batches" })
 }

@@ -499,7 +499,12 @@ impl Driver {
             match done {
                 Ok(()) if lease == Lease::Extend => return Errand::Extended(delivery, asked),
                 Ok(()) => {}
-                // Whatever was not said about the lease, the batch comes again and is counted once.
+                // Whatever was not said about the lease, the batch comes again and is counted once. Last words often find
+                // that the master has removed the channel.
+                Err(error) if error.is_transient => tracing::debug!(
+                    error = with_causes(&error),
+                    "the queue did not take a word about a lease"
+                ),
                 Err(error) => tracing::warn!(
                     error = with_causes(&error),
                     "the queue did not take a word about a lease"
