@@ -61,11 +61,13 @@ pub enum Class {
     WorkerFault,
     /// An extended attribute that the dialect cannot carry.
     XattrNotRepresentable,
+    /// A FIFO, socket or device that the dialect cannot carry.
+    SpecialNotRepresentable,
 }
 
 impl Class {
     /// Every class, in the order of declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::SpecialFile,
         Self::SymlinkSkipped,
         Self::Unreadable,
@@ -87,6 +89,7 @@ impl Class {
         Self::Unverifiable,
         Self::WorkerFault,
         Self::XattrNotRepresentable,
+        Self::SpecialNotRepresentable,
     ];
 
     /// The name that reports and the ledger carry.
@@ -113,6 +116,7 @@ impl Class {
             Self::Unverifiable => "unverifiable",
             Self::WorkerFault => "worker-fault",
             Self::XattrNotRepresentable => "xattr-not-representable",
+            Self::SpecialNotRepresentable => "special-not-representable",
         }
     }
 

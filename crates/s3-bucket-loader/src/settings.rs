@@ -8,16 +8,17 @@ use anyhow::{Context as _, anyhow};
 use clap::ValueEnum as _;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, Destination, MetadataDialect, Mode, ObjectSettings, OwnerChange, Retention,
-    RunSettings, Scope, Selection, SourceLocation, StopSettings, SymlinkPolicy, TransferSettings,
+    BatchSettings, Destination, HardLinkPolicy, MetadataDialect, Mode, ObjectSettings, OwnerChange,
+    Retention, RunSettings, Scope, Selection, SourceLocation, SpecialPolicy, StopSettings,
+    SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, JobArgs, LockMode, Metadata, ObjectArgs, SelectArgs, StopArgs, Symlinks, Validate,
-    ValidateArgs,
+    BucketArgs, HardLinks, JobArgs, LockMode, Metadata, ObjectArgs, SelectArgs, Specials, StopArgs,
+    Symlinks, Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
 
@@ -43,6 +44,10 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             sse: transfer.sse.clone(),
             sse_kms_key_id: transfer.sse_kms_key_id.clone(),
             object: object(&args.object),
+            hard_links: match transfer.hard_links {
+                HardLinks::Each => HardLinkPolicy::Each,
+                HardLinks::Copy => HardLinkPolicy::Copy,
+            },
         },
         validate: evidence(args.validate),
         batch: BatchSettings {
@@ -181,6 +186,10 @@ fn selection(args: &SelectArgs) -> Selection {
             Symlinks::Skip => SymlinkPolicy::Skip,
         },
         leaves_out_directories: false,
+        specials: match args.specials {
+            Specials::Skip => SpecialPolicy::Skip,
+            Specials::Store => SpecialPolicy::Store,
+        },
     }
 }
 

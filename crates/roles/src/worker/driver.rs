@@ -94,6 +94,7 @@ impl WorkerRole {
             buffers: BufferPool::new(self.buffer_bytes),
             meter: Arc::default(),
             pace: Arc::clone(&self.pace),
+            links: Arc::default(),
             events,
         });
         let lanes: Vec<JoinHandle<()>> = (0..self.lane_count.max(1))

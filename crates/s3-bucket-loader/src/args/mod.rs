@@ -158,6 +158,19 @@ pub struct SelectArgs {
     /// What becomes of symbolic links
     #[arg(long, env = "S3BL_SYMLINKS", default_value = "store", value_name = "POLICY")]
     pub symlinks: Symlinks,
+    /// What becomes of FIFOs, sockets and devices; none is ever opened for reading
+    #[arg(long, env = "S3BL_SPECIALS", default_value = "skip", value_name = "POLICY")]
+    pub specials: Specials,
+}
+
+/// What becomes of FIFOs, sockets and devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Specials {
+    /// Left out, with a finding
+    #[default]
+    Skip,
+    /// An empty object that says what it is, where --metadata has a place for that
+    Store,
 }
 
 /// What becomes of symbolic links.
@@ -220,6 +233,20 @@ pub struct TransferArgs {
     /// Bytes of one batch; a file of so many or more is sent by all workers together, so many bytes each
     #[arg(long, env = "S3BL_BYTES_PER_MESSAGE", default_value = "256MiB", value_name = "SIZE", value_parser = value::size)]
     pub bytes_per_message: ByteCount,
+    /// What becomes of files with several names
+    #[arg(long, env = "S3BL_HARD_LINKS", default_value = "each", value_name = "POLICY")]
+    pub hard_links: HardLinks,
+}
+
+/// What becomes of files with several names. In the bucket each name is an object of its own, either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum HardLinks {
+    /// Each name is read and uploaded on its own
+    #[default]
+    Each,
+    /// A worker uploads the first name that it meets, and the store copies it to the others (up to 5 GiB; needs
+    /// s3:GetObject)
+    Copy,
 }
 
 /// When to stop.

@@ -167,6 +167,7 @@ pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
         keys: KeyMap::of(run),
         transfer: run.transfer.clone(),
         symlinks: run.select.symlinks,
+        specials: run.select.specials,
         validate: run.validate,
     }
 }

@@ -7,7 +7,7 @@ use s3bl_core::path::RelPath;
 use s3bl_core::settings::SymlinkPolicy;
 use s3bl_core::task::Class;
 use s3bl_core::toc::{PosixFacts, RootPrint, WalkTotals};
-use s3bl_port::source::{CrawlPlan, CrawlSink, Source, SourceError, SourceFile};
+use s3bl_port::source::{CrawlPlan, CrawlSink, LinkedFile, Source, SourceError, SourceFile};
 
 use super::confine::Root;
 use super::{crawl, read, xattr};
@@ -65,6 +65,14 @@ impl Source for DirectorySource {
 
     fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
         read::directory(&self.root, path)
+    }
+
+    fn special_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
+        read::special(&self.root, path)
+    }
+
+    fn linked_file(&self, path: &RelPath) -> Result<Option<LinkedFile>, SourceError> {
+        read::linked(&self.root, path)
     }
 
     fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, SourceError> {

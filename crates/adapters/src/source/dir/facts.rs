@@ -58,6 +58,7 @@ pub(super) fn posix_facts(found: &Statx) -> PosixFacts {
         ctime: file_time(found.stx_ctime),
         inode: found.stx_ino,
         links: u64::from(found.stx_nlink),
+        rdev: rustix::fs::makedev(found.stx_rdev_major, found.stx_rdev_minor),
     }
 }
 
