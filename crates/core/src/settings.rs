@@ -15,7 +15,7 @@ pub use object::{
     MetadataDialect, ModeChange, NamePolicy, ObjectSettings, OwnerChange, PERMISSION_BITS,
     Retention, Scope,
 };
-pub use policy::{HardLinkPolicy, SpecialPolicy};
+pub use policy::{HardLinkPolicy, ListFormat, ListSeparator, ListedEntries, SpecialPolicy};
 
 /// Everything that a run was asked to do; kept in its ledger, so that `resume` needs no flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +103,12 @@ pub struct Selection {
     pub leaves_out_directories: bool,
     /// What becomes of FIFOs, sockets and devices.
     pub specials: SpecialPolicy,
+    /// Whether names that begin with a dot are left out, directories with all beneath them.
+    pub leaves_out_hidden: bool,
+    /// Whether what is mounted beneath the root is left out, but for the directory that it is mounted on.
+    pub stays_on_file_system: bool,
+    /// A list that is read instead of walking the source.
+    pub listed: Option<ListedEntries>,
 }
 
 /// What becomes of symbolic links.

@@ -63,11 +63,13 @@ pub enum Class {
     XattrNotRepresentable,
     /// A FIFO, socket or device that the dialect cannot carry.
     SpecialNotRepresentable,
+    /// A line of `--files-from` that names no entry to load.
+    BadLine,
 }
 
 impl Class {
     /// Every class, in the order of declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::SpecialFile,
         Self::SymlinkSkipped,
         Self::Unreadable,
@@ -90,6 +92,7 @@ impl Class {
         Self::WorkerFault,
         Self::XattrNotRepresentable,
         Self::SpecialNotRepresentable,
+        Self::BadLine,
     ];
 
     /// The name that reports and the ledger carry.
@@ -117,6 +120,7 @@ impl Class {
             Self::WorkerFault => "worker-fault",
             Self::XattrNotRepresentable => "xattr-not-representable",
             Self::SpecialNotRepresentable => "special-not-representable",
+            Self::BadLine => "bad-line",
         }
     }
 

@@ -161,6 +161,47 @@ pub struct SelectArgs {
     /// What becomes of FIFOs, sockets and devices; none is ever opened for reading
     #[arg(long, env = "S3BL_SPECIALS", default_value = "skip", value_name = "POLICY")]
     pub specials: Specials,
+    /// What becomes of names that begin with a dot, directories with all beneath them
+    #[arg(long, env = "S3BL_HIDDEN", default_value = "include", value_name = "POLICY")]
+    pub hidden: Hidden,
+    /// Leave out what is mounted beneath the source; the directory that it is mounted on is taken
+    #[arg(long, env = "S3BL_ONE_FILE_SYSTEM")]
+    pub one_file_system: bool,
+    /// Take what this list names instead of walking the source: a path beneath it on each line; `-` is standard input
+    #[arg(long, env = "S3BL_FILES_FROM", value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+    /// Lines of --files-from end with a NUL byte
+    #[arg(long, short = '0', env = "S3BL_NULL", requires = "files_from")]
+    pub null: bool,
+    /// How lines of --files-from are read
+    #[arg(
+        long,
+        env = "S3BL_FILES_FROM_FORMAT",
+        default_value = "exact",
+        value_name = "FORMAT",
+        requires = "files_from"
+    )]
+    pub files_from_format: FilesFromFormat,
+}
+
+/// What becomes of names that begin with a dot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Hidden {
+    /// They are like all others
+    #[default]
+    Include,
+    /// Left out without a finding, as the loader of 2014 did
+    Skip,
+}
+
+/// How lines of a list are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum FilesFromFormat {
+    /// Byte for byte; a line that ends in `/` means the directory itself
+    #[default]
+    Exact,
+    /// As the loader of 2014 did: white space around a line does not count, paths begin with `/`
+    Original,
 }
 
 /// What becomes of FIFOs, sockets and devices.

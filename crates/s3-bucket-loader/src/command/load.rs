@@ -69,8 +69,10 @@ pub(super) fn new_run(
     stage: &Stage,
     settings: RunSettings,
 ) -> Result<(SqliteLedger, RunHeader), CommandFailure> {
+    let run = home::new_run();
+    let settings = stage.home.with_own_list(&run, settings)?;
     let header = RunHeader {
-        run: home::new_run(),
+        run,
         created: Timestamp(now_ms()),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         settings,

@@ -19,6 +19,7 @@ mod objects;
 mod output;
 mod readers;
 mod refused;
+mod selection;
 mod sparse;
 mod specials;
 mod stage;
