@@ -85,7 +85,8 @@ impl Home {
         Ok(settings)
     }
 
-    fn make_folder(&self, run: &RunId) -> Result<PathBuf, CommandFailure> {
+    /// Makes the folder of a run.
+    pub(crate) fn make_folder(&self, run: &RunId) -> Result<PathBuf, CommandFailure> {
         let folder = self.run_folder(run);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("make the run's folder `{}`", folder.display()))

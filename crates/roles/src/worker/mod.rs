@@ -2,15 +2,18 @@
 //!
 //! `driver` is the loop that takes batches and answers for them. The work itself is done in `lane`s, one thread each,
 //! that take it from one `agenda`; a `batch` gathers what becomes of its entries, `buffer` lends the memory,
-//! `links` knows the files that have several names.
+//! `gate` is
+//! passed before the first check, `links` knows the files that have several names.
 
 mod agenda;
 mod batch;
 mod buffer;
 mod driver;
+mod gate;
 mod lane;
 mod links;
 mod meter;
 
 pub use driver::{WorkerDoors, WorkerError, WorkerRole};
+pub use gate::Gate;
 pub use lane::{LaneSettings, OpenStore};

@@ -4,6 +4,7 @@
 //! configuration file. A flag wins over the environment, that over the file, that over the default.
 
 pub mod fleet;
+pub mod hook;
 pub mod object;
 pub mod rights;
 pub mod tags;
@@ -18,6 +19,7 @@ use s3bl_core::unit::{ByteCount, FileTime};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
+pub use hook::HookArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
@@ -314,6 +316,9 @@ pub struct LoadArgs {
     /// Say what would be done, and do nothing
     #[arg(long, short = 'n', env = "S3BL_DRY_RUN")]
     pub dry_run: bool,
+    /// Commands of the workers of this process, once for all of them.
+    #[command(flatten)]
+    pub hooks: HookArgs,
 }
 
 /// What to load, and how: the same for `load` and `master`.
@@ -392,6 +397,9 @@ pub struct RunArgs {
     /// The secret shared with workers of a fleet.
     #[command(flatten)]
     pub join_key: JoinKeyArgs,
+    /// Commands of the workers of this process, once for all of them.
+    #[command(flatten)]
+    pub hooks: HookArgs,
 }
 
 /// `status`.

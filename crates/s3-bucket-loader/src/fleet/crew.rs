@@ -110,6 +110,7 @@ async fn gather_here(
         let doors = WorkerDoors {
             source: Arc::clone(&prepared.source),
             open_store: Arc::clone(&prepared.open_store),
+            before_validate: Arc::clone(&prepared.before_validate),
             tasks: end.tasks,
             results: end.results,
             control: end.control,

@@ -10,6 +10,7 @@ mod fleet;
 mod fleet_stage;
 mod fleet_trouble;
 mod hard_links;
+mod hooks;
 mod input;
 mod interrupted;
 mod large;

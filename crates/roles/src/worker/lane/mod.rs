@@ -39,6 +39,7 @@ use tokio::task::JoinSet;
 use super::agenda::{Agenda, Grouping, Job};
 use super::batch::Batch;
 use super::buffer::BufferPool;
+use super::gate::Gate;
 use super::links::Links;
 use super::meter::Meter;
 use crate::pacing::Pace;
@@ -91,6 +92,7 @@ pub(super) struct Context {
     pub(super) buffers: Arc<BufferPool>,
     pub(super) meter: Arc<Meter>,
     pub(super) links: Arc<Links>,
+    pub(super) before_validate: Arc<Gate>,
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
@@ -103,6 +105,7 @@ pub(super) struct Shared {
     pub(super) meter: Arc<Meter>,
     pub(super) pace: Arc<Pace>,
     pub(super) links: Arc<Links>,
+    pub(super) before_validate: Arc<Gate>,
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
@@ -144,6 +147,7 @@ pub(super) fn start(
             buffers: Arc::clone(&shared.buffers),
             meter: Arc::clone(&shared.meter),
             links: Arc::clone(&shared.links),
+            before_validate: Arc::clone(&shared.before_validate),
             events: shared.events.clone(),
         });
         runtime.block_on(Lane::new(context, Arc::clone(&shared.pace)).run(stop));
