@@ -24,6 +24,10 @@ pub const PART_BYTES_MAX: ByteCount = ByteCount::mebibytes(5 * 1024);
 /// Source: Amazon S3 User Guide, "Amazon S3 multipart upload limits" (read 2026-11).
 pub const OBJECT_BYTES_MAX: ByteCount = ByteCount(PART_BYTES_MAX.0 * PARTS_MAX as u64);
 
+/// Largest object that one CopyObject copies.
+/// Source: Amazon S3 API Reference, CopyObject (read 2026-11).
+pub const COPY_BYTES_MAX: ByteCount = ByteCount::mebibytes(5 * 1024);
+
 /// Most keys that one LIST answers. Source: Amazon S3 API Reference, ListObjectsV2 (read 2026-11).
 pub const LIST_KEYS_MAX: u16 = 1000;
 

@@ -1,6 +1,7 @@
 //! What a run is asked to do: plain values, checked before anything begins.
 
 mod object;
+mod policy;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use object::{
     MetadataDialect, ModeChange, NamePolicy, ObjectSettings, OwnerChange, PERMISSION_BITS,
     Retention, Scope,
 };
+pub use policy::{HardLinkPolicy, ListFormat, ListSeparator, ListedEntries, SpecialPolicy};
 
 /// Everything that a run was asked to do; kept in its ledger, so that `resume` needs no flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +101,14 @@ pub struct Selection {
     pub symlinks: SymlinkPolicy,
     /// Whether directories are no entries of their own: most tools write no markers for them.
     pub leaves_out_directories: bool,
+    /// What becomes of FIFOs, sockets and devices.
+    pub specials: SpecialPolicy,
+    /// Whether names that begin with a dot are left out, directories with all beneath them.
+    pub leaves_out_hidden: bool,
+    /// Whether what is mounted beneath the root is left out, but for the directory that it is mounted on.
+    pub stays_on_file_system: bool,
+    /// A list that is read instead of walking the source.
+    pub listed: Option<ListedEntries>,
 }
 
 /// What becomes of symbolic links.
@@ -136,6 +146,8 @@ pub struct TransferSettings {
     pub sse_kms_key_id: Option<String>,
     /// What objects are called and carry beside their bytes.
     pub object: ObjectSettings,
+    /// What becomes of files that have several names.
+    pub hard_links: HardLinkPolicy,
 }
 
 /// How batches are cut and followed.
@@ -171,6 +183,7 @@ impl Default for TransferSettings {
             sse: None,
             sse_kms_key_id: None,
             object: ObjectSettings::default(),
+            hard_links: HardLinkPolicy::default(),
         }
     }
 }

@@ -61,11 +61,15 @@ pub enum Class {
     WorkerFault,
     /// An extended attribute that the dialect cannot carry.
     XattrNotRepresentable,
+    /// A FIFO, socket or device that the dialect cannot carry.
+    SpecialNotRepresentable,
+    /// A line of `--files-from` that names no entry to load.
+    BadLine,
 }
 
 impl Class {
     /// Every class, in the order of declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::SpecialFile,
         Self::SymlinkSkipped,
         Self::Unreadable,
@@ -87,6 +91,8 @@ impl Class {
         Self::Unverifiable,
         Self::WorkerFault,
         Self::XattrNotRepresentable,
+        Self::SpecialNotRepresentable,
+        Self::BadLine,
     ];
 
     /// The name that reports and the ledger carry.
@@ -113,6 +119,8 @@ impl Class {
             Self::Unverifiable => "unverifiable",
             Self::WorkerFault => "worker-fault",
             Self::XattrNotRepresentable => "xattr-not-representable",
+            Self::SpecialNotRepresentable => "special-not-representable",
+            Self::BadLine => "bad-line",
         }
     }
 

@@ -186,6 +186,7 @@ mod tests {
                 ctime: time,
                 inode: 1,
                 links: 1,
+                rdev: 0,
             };
             let transfer = TransferSettings::default();
             object_metadata(&transfer, EntryKind::File, &facts, &[]).unwrap()

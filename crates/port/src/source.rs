@@ -42,6 +42,19 @@ pub trait Source: Send + Sync {
     /// Examines a directory.
     fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError>;
 
+    /// Examines a FIFO, socket or device, without opening it. A source without such files has none.
+    fn special_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
+        let source = std::io::Error::other("it is no special file");
+        let class = Class::SourceChanged;
+        Err(SourceError { class, action: "examine", path: path.clone(), source })
+    }
+
+    /// Examines a regular file. `Ok(None)` if it has no name but this, or the source does not know.
+    fn linked_file(&self, path: &RelPath) -> Result<Option<LinkedFile>, SourceError> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// Reads the extended attributes `user.*` of a file or directory, sorted by name. They are those of the version that
     /// `facts` shows, else the error is [`Class::SourceChanged`]. A source without such attributes has none.
     fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, SourceError> {
@@ -58,9 +71,24 @@ pub trait SourceFile: Send + Sync {
     /// Fills `buffer` from `offset` on; fewer bytes than the size of the opened version promises are an error.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError>;
 
+    /// Whether these bytes are known to be zeros that are stored nowhere. A source that cannot tell says no.
+    fn is_hole(&self, offset: u64, length: u64) -> bool {
+        let _ = (offset, length);
+        false
+    }
+
     /// Checks that the file is still the version that was opened: same size, times and inode, and nothing behind
     /// its end.
     fn verify_unchanged(&self) -> Result<(), SourceError>;
+}
+
+/// A file that has several names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkedFile {
+    /// Where the inode is: with its number it says which file this is.
+    pub device: u64,
+    /// The facts, the same for all names.
+    pub facts: PosixFacts,
 }
 
 /// What to walk, and how to cut it.

@@ -19,6 +19,17 @@ pub trait Store: Send + Sync {
     /// Writes a whole object.
     async fn put(&self, object: NewObject<'_>, body: Body) -> Result<Stored, StoreError>;
 
+    /// Makes an object of another one's bytes, without sending them. `Ok(None)` if the store cannot do that, or does not
+    /// prove that the bytes are the same: send them instead.
+    async fn copy(
+        &self,
+        object: NewObject<'_>,
+        original: &Original,
+    ) -> Result<Option<Stored>, StoreError> {
+        let _ = (object, original);
+        Ok(None)
+    }
+
     /// Begins an upload in parts.
     async fn begin_upload(&self, object: NewObject<'_>) -> Result<UploadId, StoreError>;
 
@@ -90,12 +101,25 @@ pub struct Body {
 }
 
 /// What the parts of an upload make together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Whole {
     /// Size of the object.
     pub size: ByteCount,
     /// Checksum of the object.
     pub crc64nvme: Crc64Nvme,
+}
+
+/// An object of this store whose bytes another one is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Original {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its size and checksum.
+    pub whole: Whole,
+    /// Its entity tag.
+    pub etag: ETag,
+    /// How the store proved that it has these bytes.
+    pub proof: WriteProof,
 }
 
 /// The store's name of an upload in parts.

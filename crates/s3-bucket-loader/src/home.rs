@@ -1,11 +1,14 @@
 //! The folder of runs: `HOME/runs/<run>/`, with its ledger, reports and log.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
+use s3bl_core::settings::RunSettings;
 use s3bl_port::ledger::LedgerError;
 
 use crate::exit::Exit;
@@ -57,14 +60,45 @@ impl Home {
         RunPlace::new(self.run_folder(run)).in_home(home)
     }
 
-    /// Makes the folder and the ledger of a new run.
-    pub(crate) fn create(&self, header: &RunHeader) -> Result<SqliteLedger, CommandFailure> {
-        let folder = self.run_folder(&header.run);
+    /// Copies the list of `--files-from` to the run's folder, so that a resumed run reads the same one, whatever became of a
+    /// pipe or of the file.
+    pub(crate) fn with_own_list(
+        &self,
+        run: &RunId,
+        mut settings: RunSettings,
+    ) -> Result<RunSettings, CommandFailure> {
+        let Some(listed) = &mut settings.select.listed else {
+            return Ok(settings);
+        };
+        let typed = Path::new(OsStr::from_bytes(&listed.file));
+        let mut list = std::fs::File::open(typed)
+            .with_context(|| format!("open the list `{}`", typed.display()))
+            .map_err(|error| {
+                CommandFailure::usage(error).advise("say --files-from FILE, or - for a pipe")
+            })?;
+        let own = self.make_folder(run)?.join("files-from");
+        std::fs::File::create(&own)
+            .and_then(|mut copy| std::io::copy(&mut list, &mut copy))
+            .with_context(|| format!("copy the list to `{}`", own.display()))
+            .map_err(CommandFailure::could_not_run)?;
+        listed.file = own.into_os_string().into_encoded_bytes();
+        Ok(settings)
+    }
+
+    /// Makes the folder of a run.
+    pub(crate) fn make_folder(&self, run: &RunId) -> Result<PathBuf, CommandFailure> {
+        let folder = self.run_folder(run);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("make the run's folder `{}`", folder.display()))
             .map_err(|error| {
                 CommandFailure::could_not_run(error).advise("say --home DIR to keep runs elsewhere")
             })?;
+        Ok(folder)
+    }
+
+    /// Makes the folder and the ledger of a new run.
+    pub(crate) fn create(&self, header: &RunHeader) -> Result<SqliteLedger, CommandFailure> {
+        let folder = self.make_folder(&header.run)?;
         SqliteLedger::create(folder.join("run.db"), header).map_err(ledger_failure)
     }
 

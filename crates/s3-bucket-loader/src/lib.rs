@@ -14,6 +14,7 @@ pub mod face;
 mod failure;
 mod fleet;
 mod home;
+mod hook;
 mod lead;
 mod log;
 mod marker_probe;

@@ -8,21 +8,25 @@ use anyhow::{Context as _, anyhow};
 use clap::ValueEnum as _;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, Destination, MetadataDialect, Mode, ObjectSettings, OwnerChange, Retention,
-    RunSettings, Scope, Selection, SourceLocation, StopSettings, SymlinkPolicy, TransferSettings,
+    BatchSettings, Destination, HardLinkPolicy, ListFormat, ListSeparator, ListedEntries,
+    MetadataDialect, Mode, ObjectSettings, OwnerChange, Retention, RunSettings, Scope, Selection,
+    SourceLocation, SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, JobArgs, LockMode, Metadata, ObjectArgs, SelectArgs, StopArgs, Symlinks, Validate,
-    ValidateArgs,
+    BucketArgs, FilesFromFormat, HardLinks, Hidden, JobArgs, LockMode, Metadata, ObjectArgs,
+    SelectArgs, Specials, StopArgs, Symlinks, Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
 
 /// Longest prefix: a key is as long as that and the name of a file.
 const PREFIX_BYTES_MAX: usize = KEY_BYTES_MAX - 2;
+
+/// Where standard input can be opened as a file.
+const STANDARD_INPUT: &str = "/dev/stdin";
 
 /// What `load`, `master` and `plan` are asked to do.
 pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
@@ -43,6 +47,10 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             sse: transfer.sse.clone(),
             sse_kms_key_id: transfer.sse_kms_key_id.clone(),
             object: object(&args.object),
+            hard_links: match transfer.hard_links {
+                HardLinks::Each => HardLinkPolicy::Each,
+                HardLinks::Copy => HardLinkPolicy::Copy,
+            },
         },
         validate: evidence(args.validate),
         batch: BatchSettings {
@@ -86,6 +94,14 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
     let mut faults: Vec<String> = settings.faults().iter().map(ToString::to_string).collect();
     if let Err(error) = Filter::new(&settings.select) {
         faults.push(error.to_string());
+    }
+    if let Some(listed) = &settings.select.listed {
+        let file = Path::new(OsStr::from_bytes(&listed.file));
+        if file != Path::new(STANDARD_INPUT)
+            && let Err(error) = std::fs::File::open(file)
+        {
+            faults.push(format!("--files-from `{}` cannot be opened: {error}", file.display()));
+        }
     }
     if faults.is_empty() {
         return Ok(settings);
@@ -181,6 +197,25 @@ fn selection(args: &SelectArgs) -> Selection {
             Symlinks::Skip => SymlinkPolicy::Skip,
         },
         leaves_out_directories: false,
+        specials: match args.specials {
+            Specials::Skip => SpecialPolicy::Skip,
+            Specials::Store => SpecialPolicy::Store,
+        },
+        leaves_out_hidden: args.hidden == Hidden::Skip,
+        stays_on_file_system: args.one_file_system,
+        listed: args.files_from.as_deref().map(|file| listed(file, args)),
+    }
+}
+
+fn listed(file: &Path, args: &SelectArgs) -> ListedEntries {
+    let file = if file == Path::new("-") { Path::new(STANDARD_INPUT) } else { file };
+    ListedEntries {
+        file: file.as_os_str().as_bytes().to_vec(),
+        separator: if args.null { ListSeparator::Nul } else { ListSeparator::LineFeed },
+        format: match args.files_from_format {
+            FilesFromFormat::Exact => ListFormat::Exact,
+            FilesFromFormat::Original => ListFormat::Original,
+        },
     }
 }
 

@@ -15,7 +15,7 @@ use s3bl_port::pacer::Pacer;
 use s3bl_port::source::Source;
 use s3bl_port::store::Store;
 use s3bl_roles::pacing::Pace;
-use s3bl_roles::worker::OpenStore;
+use s3bl_roles::worker::{Gate, OpenStore};
 use s3bl_s3::ErrorKind;
 
 use crate::failure::CommandFailure;
@@ -29,6 +29,8 @@ pub(crate) struct Prepared {
     pub open_store: Arc<dyn OpenStore>,
     /// What the service checks.
     pub checks: Checks,
+    /// What has to be done before the first object is checked.
+    pub before_validate: Arc<Gate>,
 }
 
 /// Fixed access keys, for the server within this program.
@@ -55,7 +57,7 @@ pub(crate) async fn prepare(
     let style = ObjectStyle::new(&settings.transfer, checks).map_err(CommandFailure::usage)?;
     let style = Arc::new(style);
     let open_store = Arc::new(OpenBucket { bucket, style });
-    Ok(Prepared { source, open_store, checks })
+    Ok(Prepared { source, open_store, checks, before_validate: Gate::open() })
 }
 
 /// Opens the source of a run.

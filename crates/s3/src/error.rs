@@ -39,11 +39,13 @@ pub enum Operation {
     ListParts,
     /// `ListMultipartUploads`.
     ListMultipartUploads,
+    /// `CopyObject`.
+    CopyObject,
 }
 
 impl Operation {
     /// Every operation, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PutObject,
         Self::HeadObject,
         Self::GetObject,
@@ -57,6 +59,7 @@ impl Operation {
         Self::AbortMultipartUpload,
         Self::ListParts,
         Self::ListMultipartUploads,
+        Self::CopyObject,
     ];
 
     /// Returns the operation's name in the S3 API.
@@ -75,6 +78,7 @@ impl Operation {
             Self::AbortMultipartUpload => "AbortMultipartUpload",
             Self::ListParts => "ListParts",
             Self::ListMultipartUploads => "ListMultipartUploads",
+            Self::CopyObject => "CopyObject",
         }
     }
 
@@ -93,7 +97,8 @@ impl Operation {
             | Self::CreateMultipartUpload
             | Self::UploadPart
             | Self::CompleteMultipartUpload
-            | Self::AbortMultipartUpload => true,
+            | Self::AbortMultipartUpload
+            | Self::CopyObject => true,
         }
     }
 }

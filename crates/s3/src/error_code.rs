@@ -115,9 +115,10 @@ fn by_status(operation: Operation, status: StatusCode, region: Option<String>) -
 /// Returns what a 404 without a code most likely misses.
 fn absent(operation: Operation) -> ErrorKind {
     match operation {
-        Operation::HeadObject | Operation::GetObject | Operation::DeleteObject => {
-            ErrorKind::NoSuchKey
-        }
+        Operation::HeadObject
+        | Operation::GetObject
+        | Operation::DeleteObject
+        | Operation::CopyObject => ErrorKind::NoSuchKey,
         Operation::UploadPart
         | Operation::CompleteMultipartUpload
         | Operation::AbortMultipartUpload

@@ -46,6 +46,7 @@ pub use error::{Applied, Error, ErrorKind, Operation};
 pub use op::attributes::{AttributeError, ObjectAttributes};
 pub use op::bucket::{CreateBucket, HeadBucket, HeadBucketOutput};
 pub use op::check::PayloadCheck;
+pub use op::copy::{CopyObject, CopyObjectOutput};
 pub use op::delete::DeleteObject;
 pub use op::get::{GetObject, GetObjectOutput, ObjectBody};
 pub use op::head::{ChecksumType, HeadObject, HeadObjectOutput};

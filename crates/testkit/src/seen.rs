@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 /// What differs, by `PATH:FIELD`, with what was expected and found. Fields: `there`, `type`, `mode`, `owner`, `mtime`, `size`
-/// (of files and links), `target`, `bytes`.
+/// (of files and links), `target`, `bytes`, `device`.
 pub type Differences = BTreeMap<String, String>;
 
 /// Compares everything beneath and including two roots. Times that differ by at most `tolerance_ns` are the same.
@@ -63,6 +63,9 @@ fn compare(
     if source.is_file() && other.is_file() {
         let sum = |path| fs::read(path).map(|bytes| format!("{:x?}", Sha256::digest(bytes)));
         note("bytes", sum(expected)?, sum(found).unwrap_or_else(|error| error.to_string()));
+    }
+    if source.file_type().is_block_device() || source.file_type().is_char_device() {
+        note("device", source.rdev().to_string(), other.rdev().to_string());
     }
     if source.is_dir() && other.is_dir() {
         let (ours, theirs) = (names(expected)?, names(found).unwrap_or_default());

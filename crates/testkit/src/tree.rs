@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -122,6 +122,38 @@ impl Tree {
     pub fn socket(self, path: impl AsRef<[u8]>) -> Self {
         let full = self.ready(path.as_ref());
         check(std::os::unix::net::UnixListener::bind(&full).map(drop), &full);
+        self
+    }
+
+    /// Makes a device file, which nobody opens. Needs root.
+    #[must_use]
+    pub fn device(
+        self,
+        path: impl AsRef<[u8]>,
+        kind: FileType,
+        (major, minor): (u32, u32),
+    ) -> Self {
+        let full = self.ready(path.as_ref());
+        let number = rustix::fs::makedev(major, minor);
+        let made = rustix::fs::mknodat(CWD, &full, kind, Mode::from_raw_mode(0o600), number);
+        check(made.map_err(Into::into), &full);
+        self
+    }
+
+    /// Writes a file of `size_bytes` with these pieces of data in it and holes in between.
+    #[must_use]
+    pub fn sparse_file(
+        self,
+        path: impl AsRef<[u8]>,
+        size_bytes: u64,
+        pieces: &[(u64, &[u8])],
+    ) -> Self {
+        let full = self.ready(path.as_ref());
+        let made = fs::File::create(&full).and_then(|file| {
+            file.set_len(size_bytes)?;
+            pieces.iter().try_for_each(|(offset, bytes)| file.write_all_at(bytes, *offset))
+        });
+        check(made, &full);
         self
     }
 

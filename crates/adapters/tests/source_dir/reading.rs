@@ -1,7 +1,7 @@
 //! What readers get: the bytes of one version, or an error.
 
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 
 use s3bl_adapters::source::dir::DirectorySource;
 use s3bl_core::settings::SymlinkPolicy;
@@ -54,6 +54,77 @@ fn a_file_that_leaves_no_byte_of_the_buffer_free_is_left_to_open() {
     file.read_at(1, &mut buffer).unwrap();
     assert_eq!((&buffer, file.facts().size.0), (b"234", 5));
     file.verify_unchanged().unwrap();
+}
+
+/// Bytes that this thread got from `read` and `pread` so far.
+fn bytes_read() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+    line.parse().unwrap()
+}
+
+#[test]
+fn the_holes_of_a_large_file_are_not_read_and_are_zeros() {
+    const SIZE: u64 = 1 << 40;
+    let place = Place::new();
+    let path = place.root().join("sparse");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(SIZE).unwrap();
+    file.write_all_at(b"data", SIZE / 2).unwrap();
+    let source = store(&place);
+    let opened = source.open(&rel("sparse")).unwrap();
+    let mut buffer = vec![0xFF; 8 << 20];
+    let before = bytes_read();
+
+    for offset in [0, SIZE / 4, SIZE / 2 - (4 << 20), SIZE - (8 << 20)] {
+        opened.read_at(offset, &mut buffer).unwrap();
+        let data = usize::try_from((SIZE / 2).wrapping_sub(offset)).unwrap();
+        let has_data = data < buffer.len();
+        let expected = |index: usize| match index.checked_sub(data) {
+            Some(at @ 0..4) if has_data => b"data"[at],
+            _ => 0,
+        };
+        let wrong = (0..buffer.len()).find(|index| buffer[*index] != expected(*index));
+        assert_eq!(wrong, None, "at {offset}");
+        assert_eq!(opened.is_hole(offset, buffer.len() as u64), !has_data, "at {offset}");
+        buffer.fill(0xFF);
+    }
+
+    opened.verify_unchanged().unwrap();
+    // No more than the block with the data, and this test's own looks at the counter.
+    assert!(bytes_read() - before < (1 << 20), "{}", bytes_read() - before);
+    assert!(!opened.is_hole(SIZE / 2 + 3, 1));
+    assert!(opened.is_hole(SIZE / 2 - (1 << 20), 1 << 19));
+}
+
+#[test]
+fn a_small_file_with_holes_is_read_whole() {
+    let place = Place::new();
+    let file = std::fs::File::create(place.root().join("sparse")).unwrap();
+    file.set_len(1 << 20).unwrap();
+    file.write_all_at(b"data", 1 << 19).unwrap();
+    let mut buffer = vec![0xFF; (1 << 20) + 1];
+
+    let facts = store(&place).read_whole(&rel("sparse"), &mut buffer).unwrap().unwrap();
+
+    let mut expected = vec![0; 1 << 20];
+    expected[1 << 19..(1 << 19) + 4].copy_from_slice(b"data");
+    assert_eq!((facts.size.0, &buffer[..1 << 20]), (1 << 20, &expected[..]));
+}
+
+#[test]
+fn a_file_with_holes_that_becomes_shorter_has_changed() {
+    let place = Place::new();
+    let file = std::fs::File::create(place.root().join("sparse")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let source = store(&place);
+    let opened = source.open(&rel("sparse")).unwrap();
+    file.set_len(1 << 20).unwrap();
+    let mut buffer = vec![0; 4096];
+
+    let read = opened.read_at(1 << 29, &mut buffer).and_then(|()| opened.verify_unchanged());
+
+    assert_changed(read, "its size went from");
 }
 
 #[test]

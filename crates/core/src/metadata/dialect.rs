@@ -2,7 +2,7 @@
 
 use super::pairs::{MetadataError, ObjectMetadata};
 use super::xattr::{self, Xattr};
-use super::{aws, rclone, s3fs, yas3fs};
+use super::{aws, rclone, s3fs, special, yas3fs};
 use crate::settings::{MetadataDialect, TransferSettings};
 use crate::toc::{EntryKind, PosixFacts};
 
@@ -16,6 +16,9 @@ pub fn object_metadata(
     facts: &PosixFacts,
     xattrs: &[Xattr],
 ) -> Result<ObjectMetadata, MetadataError> {
+    if kind == EntryKind::Special {
+        special::check(transfer.metadata, facts)?;
+    }
     if transfer.metadata == MetadataDialect::None {
         return Ok(ObjectMetadata::default());
     }
@@ -54,6 +57,7 @@ pub fn content_type(dialect: MetadataDialect, kind: EntryKind) -> Option<&'stati
             | MetadataDialect::AwsFiles
             | MetadataDialect::Rclone,
         ) => Some("application/octet-stream"),
-        (EntryKind::File | EntryKind::Special, _) => None,
+        (EntryKind::Special, _) => Some("application/octet-stream"),
+        (EntryKind::File, _) => None,
     }
 }

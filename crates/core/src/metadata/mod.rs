@@ -2,7 +2,7 @@
 //!
 //! `dialect` says which entries get which metadata and type, `pairs` is the result, and each of `s3fs`, `yas3fs`, `aws`
 //! and `rclone` writes the keys of one family of readers; the dialect `union` is the first three on one object. `xattr`
-//! is extended attributes, `text` how numbers and times are spelt. Reading a file's facts is an adapter's work, and so
+//! is extended attributes, `special` FIFOs, sockets and devices, `text` how numbers and times are spelt. Reading a file's facts is an adapter's work, and so
 //! is sending the result.
 
 mod aws;
@@ -10,6 +10,7 @@ mod dialect;
 mod pairs;
 mod rclone;
 mod s3fs;
+mod special;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -42,6 +42,14 @@ pub enum MetadataError {
         /// Why not.
         reason: &'static str,
     },
+    /// A FIFO, socket or device that the dialect cannot carry.
+    #[error("a {what} has no form that the readers of `--metadata {dialect}` know")]
+    Special {
+        /// What it is.
+        what: &'static str,
+        /// The dialect.
+        dialect: &'static str,
+    },
 }
 
 impl ObjectMetadata {

@@ -24,6 +24,7 @@ fn facts() -> PosixFacts {
         ctime: at(1_400_000_002, 5),
         inode: 1,
         links: 1,
+        rdev: 0,
     }
 }
 
@@ -180,6 +181,7 @@ fn the_widest_entry_has_410_bytes() {
         ctime: time,
         inode: u64::MAX,
         links: u64::MAX,
+        rdev: 0,
     };
     let transfer = transfer(MetadataDialect::Union);
     let metadata = object_metadata(&transfer, EntryKind::File, &facts, &[]).unwrap();
@@ -293,6 +295,7 @@ proptest! {
     ) {
         let facts = PosixFacts {
             mode, uid, gid, size: ByteCount(size), mtime, atime, ctime, inode: 1, links: 1,
+            rdev: 0,
         };
         let metadata = object_metadata(
             &transfer(MetadataDialect::Union), EntryKind::File, &facts, &[],

@@ -24,6 +24,10 @@ pub(super) fn add(metadata: &mut ObjectMetadata, kind: EntryKind, facts: &PosixF
             text.push_str(name);
             push_decimal(text, value);
         }
+        if facts.rdev != 0 {
+            text.push_str(",\"st_rdev\":");
+            push_decimal(text, facts.rdev);
+        }
         for (name, time) in [
             (",\"st_mtime\":", facts.mtime),
             (",\"st_atime\":", facts.atime),

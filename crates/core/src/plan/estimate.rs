@@ -38,16 +38,13 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Counts an entry that has a key.
+    /// Counts an entry that becomes an object.
     pub fn count(
         &mut self,
         entry: &TocEntry,
         transfer: &TransferSettings,
         validate: Option<Evidence>,
     ) {
-        if entry.kind == EntryKind::Special {
-            return;
-        }
         self.objects += 1;
         self.bytes += entry.size;
         let is_large = entry.kind == EntryKind::File && entry.size >= transfer.multipart_threshold;

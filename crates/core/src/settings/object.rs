@@ -175,6 +175,7 @@ mod tests {
             ctime: time,
             inode: 3,
             links: 1,
+            rdev: 0,
         }
     }
 

@@ -62,6 +62,8 @@ pub struct PosixFacts {
     pub inode: u64,
     /// Number of names of the inode.
     pub links: u64,
+    /// Which device a device file stands for, as `makedev` numbers it; 0 of everything else.
+    pub rdev: u64,
 }
 
 /// What the walk met. `seen = emitted + excluded + unreadable`, always.

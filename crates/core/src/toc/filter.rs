@@ -51,6 +51,7 @@ pub enum FilterError {
 /// - With inclusions, every directory that is not excluded is looked into, but gets an entry of its own only if it
 ///   matches, or lies beneath one that matches. `--include '*.jpg'` alone gives no directory markers.
 /// - Size and age are asked of regular files alone.
+/// - Where the selection leaves out hidden names, a name that begins with a dot is excluded, a directory with all beneath it.
 /// - Where the selection leaves out directories, none has an entry, the root neither; all are looked into as before.
 #[derive(Debug, Clone)]
 pub struct Filter {
@@ -60,6 +61,7 @@ pub struct Filter {
     size_max: ByteCount,
     newer_than: Option<FileTime>,
     leaves_out_directories: bool,
+    leaves_out_hidden: bool,
 }
 
 /// What the patterns say of an entry and, of a directory, of what lies beneath it.
@@ -83,6 +85,7 @@ impl Filter {
             size_max: selection.size_max.unwrap_or(ByteCount(u64::MAX)),
             newer_than: selection.newer_than,
             leaves_out_directories: selection.leaves_out_directories,
+            leaves_out_hidden: selection.leaves_out_hidden,
         })
     }
 
@@ -107,7 +110,8 @@ impl Filter {
         let matches = |globs: &Option<Globs>| {
             globs.as_ref().is_some_and(|globs| globs.matches(path, is_directory))
         };
-        if parent == Standing::Excluded || matches(&self.exclude) {
+        let is_hidden = self.leaves_out_hidden && is_hidden(path);
+        if parent == Standing::Excluded || is_hidden || matches(&self.exclude) {
             Standing::Excluded
         } else if parent == Standing::Admitted || matches(&self.include) {
             Standing::Admitted
@@ -134,7 +138,7 @@ impl Filter {
             return Standing::Admitted;
         }
         let mut standing = self.root();
-        if self.include.is_none() && self.exclude.is_none() {
+        if self.include.is_none() && self.exclude.is_none() && !self.leaves_out_hidden {
             return standing;
         }
         for (end, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
@@ -142,6 +146,12 @@ impl Filter {
         }
         self.standing(standing, path, is_directory)
     }
+}
+
+/// Whether the last name of a path begins with a dot.
+fn is_hidden(path: &[u8]) -> bool {
+    let name = path.rsplit(|byte| *byte == b'/').next();
+    name.is_some_and(|name| name.starts_with(b"."))
 }
 
 #[derive(Debug, Clone)]
@@ -334,6 +344,18 @@ mod tests {
         for kind in [EntryKind::Directory, EntryKind::Symlink, EntryKind::Special] {
             assert!(filter.admits(b"a", kind, ByteCount(0), at(0)));
         }
+    }
+
+    #[test]
+    fn hidden_names_are_left_out_with_all_beneath_them() {
+        let selection = Selection { leaves_out_hidden: true, ..Selection::default() };
+        let filter = Filter::new(&selection).unwrap();
+        for path in [".a", "b/.a", ".git/config", "a/.b/c/d", "...", ".a/b.c"] {
+            assert!(!admits_file(&filter, path), "{path}");
+        }
+        assert!(!filter.admits_directory(b"a/.b"));
+        assert!(admits_file(&filter, "a.b/c.") && filter.admits_directory(b""));
+        assert!(admits(&filter, b"", EntryKind::Directory));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod entry;
 pub mod filter;
+pub mod list;
 mod packed;
 mod root;
 

@@ -3,7 +3,7 @@
 //! In the pass WRITE the markers of directories come last, children before parents: SeaweedFS makes a directory when it
 //! takes the first object below it, and a marker that is written at the same moment can get lost in that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +15,7 @@ use s3bl_core::toc::{EntryKind, TocEntry};
 use s3bl_core::unit::{ByteCount, Timestamp};
 use s3bl_core::wire::{ResultBody, UploadStep, WireFinding, WriteResults, encode_outcomes};
 
+use super::links::Claim;
 use crate::clock::Clock;
 
 /// A batch that lanes work on together.
@@ -38,6 +39,8 @@ pub(super) struct Batch {
     /// When the lease may be over, as the clock shows it.
     until: AtomicU64,
     clock: Clock,
+    /// Entries whose file others wait for, since they are to be copied from it.
+    claims: Mutex<BTreeMap<usize, Claim>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,8 @@ struct Outcomes {
     /// Of those left, the entries before the markers.
     content_left: usize,
     requests: BTreeMap<String, u64>,
+    /// Entries whose object the store copied.
+    copied: BTreeSet<usize>,
     /// What there is to say of the batch instead of outcomes: it is a large file, and others go on with it.
     answer: Option<ResultBody>,
 }
@@ -87,6 +92,7 @@ impl Batch {
             left: count,
             content_left: content_count,
             requests: BTreeMap::new(),
+            copied: BTreeSet::new(),
             answer: None,
         };
         Self {
@@ -102,6 +108,7 @@ impl Batch {
             is_abandoned: AtomicBool::new(false),
             until: AtomicU64::new(u64::MAX),
             clock: Clock::start(),
+            claims: Mutex::default(),
         }
     }
 
@@ -194,6 +201,31 @@ impl Batch {
         }
     }
 
+    /// Keeps what others wait for until the entry has its outcome.
+    pub(super) fn put_claim(&self, index: usize, claim: Claim) {
+        self.claims().insert(index, claim);
+    }
+
+    /// Takes what others wait for, if the entry is such a one.
+    pub(super) fn take_claim(&self, index: usize) -> Option<Claim> {
+        self.claims().remove(&index)
+    }
+
+    /// Whether others wait for an entry.
+    pub(super) fn has_claim(&self, index: usize) -> bool {
+        self.claims().contains_key(&index)
+    }
+
+    /// Notes that the store copied the object of an entry: its bytes were not sent.
+    pub(super) fn note_copied(&self, index: usize) {
+        self.outcomes().copied.insert(self.places[index]);
+        self.count_requests("copy", 1);
+    }
+
+    fn claims(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Claim>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn outcomes(&self) -> std::sync::MutexGuard<'_, Outcomes> {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,7 +245,8 @@ impl Batch {
         match self.pass {
             Pass::Write => {
                 let write = std::mem::take(&mut outcomes.write);
-                self.write_result(write.into_iter().flatten(), requests)
+                let copied = std::mem::take(&mut outcomes.copied);
+                self.write_result(write.into_iter().flatten(), requests, &copied)
             }
             Pass::Validate => {
                 let validate = std::mem::take(&mut outcomes.validate);
@@ -226,6 +259,7 @@ impl Batch {
         &self,
         outcomes: impl Iterator<Item = WriteOutcome>,
         requests: BTreeMap<String, u64>,
+        copied: &BTreeSet<usize>,
     ) -> ResultBody {
         let mut tally = WriteTally { tasks: 1, requests, ..WriteTally::default() };
         let mut findings = Vec::new();
@@ -238,7 +272,7 @@ impl Batch {
                 WriteOutcome::Written(written) => {
                     tally.written += 1;
                     tally.written_bytes += entry.size;
-                    if written.etag.is_some() {
+                    if written.etag.is_some() && !copied.contains(*index) {
                         tally.sent_bytes += written.size;
                         count_write_requests(&mut tally.requests, written);
                     }

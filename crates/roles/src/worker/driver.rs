@@ -25,6 +25,7 @@ use tokio::time::sleep_until;
 use super::agenda::Agenda;
 use super::batch::Batch;
 use super::buffer::BufferPool;
+use super::gate::Gate;
 use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Shared};
 use super::meter::Meter;
 use crate::cause::with_causes;
@@ -43,6 +44,8 @@ pub struct WorkerDoors {
     pub results: Arc<dyn Queue>,
     /// The run document and the reports.
     pub control: Arc<dyn WorkerControl>,
+    /// What has to be done before the first check.
+    pub before_validate: Arc<Gate>,
 }
 
 /// A worker of one run.
@@ -94,6 +97,8 @@ impl WorkerRole {
             buffers: BufferPool::new(self.buffer_bytes),
             meter: Arc::default(),
             pace: Arc::clone(&self.pace),
+            links: Arc::default(),
+            before_validate: Arc::clone(&doors.before_validate),
             events,
         });
         let lanes: Vec<JoinHandle<()>> = (0..self.lane_count.max(1))

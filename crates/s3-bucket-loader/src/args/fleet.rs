@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{BucketArgs, JobArgs, value};
+use super::{BucketArgs, HookArgs, JobArgs, value};
 
 pub(super) const MASTER_EXAMPLES: &str = "\
 Examples:
@@ -128,6 +128,9 @@ pub struct WorkerArgs {
     /// How long the master may be silent before the worker leaves
     #[arg(long, env = "S3BL_MASTER_SILENCE", default_value = "10m", value_name = "TIME", value_parser = value::duration)]
     pub master_silence: Duration,
+    /// Commands of this worker.
+    #[command(flatten)]
+    pub hooks: HookArgs,
     /// Where the master is met.
     #[command(flatten)]
     pub channel: ChannelArgs,

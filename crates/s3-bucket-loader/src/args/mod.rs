@@ -4,6 +4,7 @@
 //! configuration file. A flag wins over the environment, that over the file, that over the default.
 
 pub mod fleet;
+pub mod hook;
 pub mod object;
 pub mod rights;
 pub mod tags;
@@ -18,6 +19,7 @@ use s3bl_core::unit::{ByteCount, FileTime};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
+pub use hook::HookArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
@@ -158,6 +160,60 @@ pub struct SelectArgs {
     /// What becomes of symbolic links
     #[arg(long, env = "S3BL_SYMLINKS", default_value = "store", value_name = "POLICY")]
     pub symlinks: Symlinks,
+    /// What becomes of FIFOs, sockets and devices; none is ever opened for reading
+    #[arg(long, env = "S3BL_SPECIALS", default_value = "skip", value_name = "POLICY")]
+    pub specials: Specials,
+    /// What becomes of names that begin with a dot, directories with all beneath them
+    #[arg(long, env = "S3BL_HIDDEN", default_value = "include", value_name = "POLICY")]
+    pub hidden: Hidden,
+    /// Leave out what is mounted beneath the source; the directory that it is mounted on is taken
+    #[arg(long, env = "S3BL_ONE_FILE_SYSTEM")]
+    pub one_file_system: bool,
+    /// Take what this list names instead of walking the source: a path beneath it on each line; `-` is standard input
+    #[arg(long, env = "S3BL_FILES_FROM", value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+    /// Lines of --files-from end with a NUL byte
+    #[arg(long, short = '0', env = "S3BL_NULL", requires = "files_from")]
+    pub null: bool,
+    /// How lines of --files-from are read
+    #[arg(
+        long,
+        env = "S3BL_FILES_FROM_FORMAT",
+        default_value = "exact",
+        value_name = "FORMAT",
+        requires = "files_from"
+    )]
+    pub files_from_format: FilesFromFormat,
+}
+
+/// What becomes of names that begin with a dot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Hidden {
+    /// They are like all others
+    #[default]
+    Include,
+    /// Left out without a finding, as the loader of 2014 did
+    Skip,
+}
+
+/// How lines of a list are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum FilesFromFormat {
+    /// Byte for byte; a line that ends in `/` means the directory itself
+    #[default]
+    Exact,
+    /// As the loader of 2014 did: white space around a line does not count, paths begin with `/`
+    Original,
+}
+
+/// What becomes of FIFOs, sockets and devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Specials {
+    /// Left out, with a finding
+    #[default]
+    Skip,
+    /// An empty object that says what it is, where --metadata has a place for that
+    Store,
 }
 
 /// What becomes of symbolic links.
@@ -220,6 +276,20 @@ pub struct TransferArgs {
     /// Bytes of one batch; a file of so many or more is sent by all workers together, so many bytes each
     #[arg(long, env = "S3BL_BYTES_PER_MESSAGE", default_value = "256MiB", value_name = "SIZE", value_parser = value::size)]
     pub bytes_per_message: ByteCount,
+    /// What becomes of files with several names
+    #[arg(long, env = "S3BL_HARD_LINKS", default_value = "each", value_name = "POLICY")]
+    pub hard_links: HardLinks,
+}
+
+/// What becomes of files with several names. In the bucket each name is an object of its own, either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum HardLinks {
+    /// Each name is read and uploaded on its own
+    #[default]
+    Each,
+    /// A worker uploads the first name that it meets, and the store copies it to the others (up to 5 GiB; needs
+    /// s3:GetObject)
+    Copy,
 }
 
 /// When to stop.
@@ -246,6 +316,9 @@ pub struct LoadArgs {
     /// Say what would be done, and do nothing
     #[arg(long, short = 'n', env = "S3BL_DRY_RUN")]
     pub dry_run: bool,
+    /// Commands of the workers of this process, once for all of them.
+    #[command(flatten)]
+    pub hooks: HookArgs,
 }
 
 /// What to load, and how: the same for `load` and `master`.
@@ -324,6 +397,9 @@ pub struct RunArgs {
     /// The secret shared with workers of a fleet.
     #[command(flatten)]
     pub join_key: JoinKeyArgs,
+    /// Commands of the workers of this process, once for all of them.
+    #[command(flatten)]
+    pub hooks: HookArgs,
 }
 
 /// `status`.

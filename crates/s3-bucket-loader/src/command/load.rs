@@ -1,19 +1,24 @@
 //! `load` and `validate`: a new run from its first moment to its report.
 
+use std::sync::Arc;
+
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_adapters::store::s3::Checks;
+use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{Mode, RunSettings};
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::Ledger;
+use s3bl_roles::worker::Gate;
 
 use super::Stage;
-use crate::args::{LoadArgs, ValidateArgs};
+use crate::args::{HookArgs, LoadArgs, ValidateArgs};
 use crate::exit::Exit;
 use crate::face::progress::ProgressStyle;
 use crate::face::report::TextStyle;
 use crate::failure::CommandFailure;
 use crate::fleet::Crew;
+use crate::hook::{Hooks, RunHooks};
 use crate::lead::{LeadSettings, Led, lead};
 use crate::settings::{self, directory};
 use crate::wiring::{FixedKeys, Prepared, prepare};
@@ -22,8 +27,10 @@ use crate::{face, home, marker_probe, talk};
 /// `load SRC DEST`.
 pub(crate) async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
     let settings = settings::of_job(&args.job)?;
-    let led = begin(stage, settings, args.workers, None).await?;
-    Ok(show(stage, &led))
+    let run = home::new_run();
+    let hooks = hooks_of(stage, &args.hooks, &run, &settings)?;
+    let led = hooks.around(begin_as(stage, run, settings, args.workers, (None, hooks.gate())));
+    Ok(show(stage, &led.await?))
 }
 
 /// `validate SRC DEST`.
@@ -40,9 +47,36 @@ pub(crate) async fn begin(
     workers: u32,
     keys: Option<&FixedKeys>,
 ) -> Result<Led, CommandFailure> {
+    begin_as(stage, home::new_run(), settings, workers, (keys, Gate::open())).await
+}
+
+/// Begins a new run of this name.
+async fn begin_as(
+    stage: &Stage,
+    run: RunId,
+    settings: RunSettings,
+    workers: u32,
+    (keys, before_validate): (Option<&FixedKeys>, Arc<Gate>),
+) -> Result<Led, CommandFailure> {
     let (prepared, settings) = prepare_new(stage, settings, keys).await?;
-    let (ledger, header) = new_run(stage, settings)?;
+    let prepared = Prepared { before_validate, ..prepared };
+    let (ledger, header) = new_run(stage, run, settings)?;
     lead_run(stage, Box::new(ledger), &header, prepared, Crew::Local(workers)).await
+}
+
+/// The commands of the workers of this process. If there are any, the run's log is there before they say something.
+pub(super) fn hooks_of(
+    stage: &Stage,
+    args: &HookArgs,
+    run: &RunId,
+    settings: &RunSettings,
+) -> Result<RunHooks, CommandFailure> {
+    let hooks = Hooks::new(args, stage.talk.quiet)?;
+    if !hooks.is_empty() {
+        let folder = stage.home.make_folder(run)?;
+        stage.log.open(&folder).map_err(CommandFailure::could_not_run)?;
+    }
+    Ok(hooks.of_run(run, "local", settings))
 }
 
 /// Opens what a new run needs, warns of what is weak, and returns the settings with what was found of the store.
@@ -67,10 +101,12 @@ pub(super) async fn prepare_new(
 /// Makes the ledger of a new run.
 pub(super) fn new_run(
     stage: &Stage,
+    run: RunId,
     settings: RunSettings,
 ) -> Result<(SqliteLedger, RunHeader), CommandFailure> {
+    let settings = stage.home.with_own_list(&run, settings)?;
     let header = RunHeader {
-        run: home::new_run(),
+        run,
         created: Timestamp(now_ms()),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         settings,

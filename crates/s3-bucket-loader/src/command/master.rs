@@ -11,7 +11,7 @@ use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, FleetCrew, Place, find_key, make_key};
-use crate::{settings, talk};
+use crate::{home, settings, talk};
 
 /// Entries of one batch over a transport that is paid by the message: as many as fit, since their outcomes travel with
 /// them to VALIDATE.
@@ -26,7 +26,7 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
     let probe = Place::new(&args.channel, &args.job.bucket, Some("probe"), lease)?;
     probe.open().await?;
     let (prepared, settings) = prepare_new(stage, settings, None).await?;
-    let (ledger, header) = new_run(stage, settings)?;
+    let (ledger, header) = new_run(stage, home::new_run(), settings)?;
     let folder = stage.home.run_folder(&header.run);
     let name = Some(header.run.as_str());
     let place = Place {

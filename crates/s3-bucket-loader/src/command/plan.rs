@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use s3bl_core::ledger::{Finding, Planned};
+use s3bl_core::metadata::object_metadata;
 use s3bl_core::path::KeyMap;
 use s3bl_core::plan::Estimate;
-use s3bl_core::settings::{RunSettings, SymlinkPolicy};
+use s3bl_core::settings::{RunSettings, SpecialPolicy, SymlinkPolicy};
 use s3bl_core::task::Class;
 use s3bl_core::toc::{EntryKind, WalkTotals};
-use s3bl_port::source::{CrawlPlan, CrawlSink};
+use s3bl_port::source::{CrawlPlan, CrawlSink, Source};
 use serde::Serialize;
 
 use super::Stage;
@@ -56,6 +57,7 @@ struct Gathered {
 
 struct Sink<'a> {
     settings: &'a RunSettings,
+    source: &'a dyn Source,
     keys: KeyMap,
     gathered: Mutex<Gathered>,
 }
@@ -68,7 +70,8 @@ pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, Command
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let crawl = CrawlPlan { selection: settings.select.clone(), batch: settings.batch, threads };
     let keys = KeyMap::of(&settings);
-    let sink = Sink { settings: &settings, keys, gathered: Mutex::default() };
+    let sink =
+        Sink { settings: &settings, source: source.as_ref(), keys, gathered: Mutex::default() };
     let start = Instant::now();
     let toc = source.crawl(&crawl, &sink).map_err(CommandFailure::could_not_run)?;
     let crawl_seconds = start.elapsed().as_secs_f64();
@@ -143,14 +146,25 @@ impl Sink<'_> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why a special file would have no object.
+    fn special_problem(&self, entry: &s3bl_core::toc::TocEntry) -> Option<(Class, String)> {
+        if self.settings.select.specials == SpecialPolicy::Skip {
+            return Some((Class::SpecialFile, "has no content to store".to_owned()));
+        }
+        match self.source.special_facts(&entry.path) {
+            Ok(facts) => object_metadata(&self.settings.transfer, entry.kind, &facts, &[])
+                .err()
+                .map(|error| (Class::SpecialNotRepresentable, error.to_string())),
+            Err(error) => Some((error.class, format!("{}: {}", error.action, error.source))),
+        }
+    }
+
     fn examine(&self, entry: &s3bl_core::toc::TocEntry, part: &mut Gathered) {
         let skips_links = self.settings.select.symlinks == SymlinkPolicy::Skip;
-        if entry.kind == EntryKind::Special {
-            return part.note(
-                Class::SpecialFile,
-                &entry.path.to_string(),
-                "has no content to store",
-            );
+        if entry.kind == EntryKind::Special
+            && let Some((class, reason)) = self.special_problem(entry)
+        {
+            return part.note(class, &entry.path.to_string(), &reason);
         }
         if entry.kind == EntryKind::Symlink && skips_links {
             return part.note(

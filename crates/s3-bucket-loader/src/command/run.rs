@@ -1,12 +1,15 @@
 //! `resume` and `retry`: a run that was begun before.
 
+use std::sync::Arc;
+
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::master::Phase;
 use s3bl_port::ledger::Ledger;
+use s3bl_roles::worker::Gate;
 
 use super::Stage;
-use super::load::{lead_run, show};
+use super::load::{hooks_of, lead_run, show};
 use super::master::crew_of;
 use super::report::report_of;
 use crate::args::RunArgs;
@@ -15,7 +18,7 @@ use crate::failure::CommandFailure;
 use crate::fleet::{Crew, Place, channel_failure};
 use crate::home::ledger_failure;
 use crate::uploads::{Which, abort_uploads};
-use crate::wiring::prepare;
+use crate::wiring::{Prepared, prepare};
 use crate::{face, talk};
 
 /// `resume RUN`.
@@ -81,7 +84,26 @@ async fn go_on(
     if args.concurrency.is_some() {
         settings.transfer.concurrency = args.concurrency;
     }
-    let prepared = prepare(&settings, None).await?;
+    let is_fleet = Place::find(&stage.home.run_folder(&header.run))?.is_some();
+    if is_fleet {
+        let gate = Gate::open();
+        return lead_on(stage, ledger, args, verb, (RunHeader { settings, ..header }, gate)).await;
+    }
+    let hooks = hooks_of(stage, &args.hooks, &header.run, &settings)?;
+    let header = RunHeader { settings, ..header };
+    hooks.around(lead_on(stage, ledger, args, verb, (header, hooks.gate()))).await
+}
+
+async fn lead_on(
+    stage: &Stage,
+    ledger: Box<dyn Ledger>,
+    args: &RunArgs,
+    verb: &str,
+    (header, before_validate): (RunHeader, Arc<Gate>),
+) -> Result<Exit, CommandFailure> {
+    let settings = &header.settings;
+    let prepared = prepare(settings, None).await?;
+    let prepared = Prepared { before_validate, ..prepared };
     if !stage.talk.quiet {
         let destination = settings.destination.url();
         talk::say(&format!("{verb} run {}, to {destination}", header.run));
@@ -90,6 +112,6 @@ async fn go_on(
         Some(place) => crew_of(stage, &header.run, &place, args).await?,
         None => Crew::Local(args.workers),
     };
-    let led = lead_run(stage, ledger, &RunHeader { settings, ..header }, prepared, crew).await?;
+    let led = lead_run(stage, ledger, &header, prepared, crew).await?;
     Ok(show(stage, &led))
 }

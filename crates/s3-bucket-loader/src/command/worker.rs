@@ -18,7 +18,10 @@ use super::Stage;
 use crate::args::WorkerArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{NoOffer, Pins, Place, await_offer, channel_failure, find_key, take_post};
+use crate::fleet::{
+    NoOffer, Pins, Place, await_offer, channel_failure, find_key, refuse, take_post,
+};
+use crate::hook::Hooks;
 use crate::{settings, signals, talk};
 
 /// Pause between two looks for a channel that is not there yet.
@@ -36,11 +39,13 @@ pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, Com
     })?;
     let place = Place::new(&args.channel, &args.bucket, None, ANY_LEASE)?;
     let pins = pins(args)?;
+    let hooks = Hooks::new(&args.hooks, stage.talk.quiet)?;
     let worker = name(args)?;
     let channel = place.open().await?;
     let (leave, leaving) = watch::channel(false);
     let signals = signals::leave_on_signal(leave)?;
-    let applicant = Applicant { stage, channel, key, worker, pins, leaving, has_looked: false };
+    let applicant =
+        Applicant { stage, channel, key, worker, pins, hooks, leaving, has_looked: false };
     let wait = (!args.stay).then_some(args.master_wait);
     let exit = applicant.work(wait, args.stay, &place.channel).await;
     drop(signals);
@@ -83,6 +88,7 @@ struct Applicant<'a> {
     key: SealKey,
     worker: WorkerId,
     pins: Pins,
+    hooks: Hooks,
     leaving: watch::Receiver<bool>,
     /// Whether the transport has answered before.
     has_looked: bool,
@@ -220,10 +226,24 @@ impl Applicant<'_> {
         let run = offer.document.run.clone();
         let (verb, destination) = ("working for run", offer.document.settings.destination.url());
         self.say(&format!("worker {}: {verb} {run}, to {destination}", self.worker));
-        let post =
-            take_post(offer, end, &self.key, &refusals, self.worker.clone(), &self.pins).await?;
-        let departure = post.role.run(post.doors, self.leaving.clone()).await;
-        Ok(Part::Taken(run, departure.context("work")?))
+        let settings = self.pins.applied_to(&offer.document.settings);
+        let hooks = self.hooks.of_run(&run, self.worker.as_str(), &settings);
+        if let Err(failure) = hooks.initialize().await {
+            hooks.destroy().await;
+            refuse(&offer.document, &end, self.worker.clone(), &failure).await;
+            return Err(failure);
+        }
+        let worker = self.worker.clone();
+        let worked = async {
+            let posted = take_post(offer, end, &self.key, &refusals, worker, &self.pins).await;
+            let mut post = posted?;
+            post.doors.before_validate = hooks.gate();
+            let departure = post.role.run(post.doors, self.leaving.clone()).await;
+            Ok(departure.context("work")?)
+        };
+        let departure: Result<Departure, CommandFailure> = worked.await;
+        hooks.destroy().await;
+        Ok(Part::Taken(run, departure?))
     }
 
     /// What follows when a run is done with; `None` to wait for the next.

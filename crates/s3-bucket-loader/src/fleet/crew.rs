@@ -110,6 +110,7 @@ async fn gather_here(
         let doors = WorkerDoors {
             source: Arc::clone(&prepared.source),
             open_store: Arc::clone(&prepared.open_store),
+            before_validate: Arc::clone(&prepared.before_validate),
             tasks: end.tasks,
             results: end.results,
             control: end.control,
@@ -167,6 +168,7 @@ pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
         keys: KeyMap::of(run),
         transfer: run.transfer.clone(),
         symlinks: run.select.symlinks,
+        specials: run.select.specials,
         validate: run.validate,
     }
 }

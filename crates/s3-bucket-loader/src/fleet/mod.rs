@@ -9,4 +9,4 @@ mod post;
 pub(crate) use crew::{Crew, FleetCrew, Gathered, gather};
 pub(crate) use key::{find_key, make_key};
 pub(crate) use place::{Place, channel_failure};
-pub(crate) use post::{NoOffer, Pins, await_offer, take_post};
+pub(crate) use post::{NoOffer, Pins, await_offer, refuse, take_post};

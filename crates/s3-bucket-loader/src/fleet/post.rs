@@ -56,6 +56,25 @@ pub(crate) struct Pins {
     pub master_silence: Duration,
 }
 
+impl Pins {
+    /// What a run asks for, as this worker reaches it.
+    pub(crate) fn applied_to(&self, offered: &RunSettings) -> RunSettings {
+        let mut settings = offered.clone();
+        if let Some(source) = &self.source {
+            settings.source = source.clone();
+        }
+        let destination = &mut settings.destination;
+        destination.endpoint_url =
+            self.endpoint_url.clone().or_else(|| destination.endpoint_url.take());
+        destination.region = self.region.clone().or_else(|| destination.region.take());
+        destination.profile = self.profile.clone().or_else(|| destination.profile.take());
+        settings.transfer.concurrency = self.concurrency.or(settings.transfer.concurrency);
+        // The master spreads its limit over all workers; see `RunDocument::limits`.
+        settings.transfer.bandwidth = None;
+        settings
+    }
+}
+
 /// A place in a run, taken.
 pub(crate) struct Post {
     /// The role to play.
@@ -140,9 +159,8 @@ async fn open(
     document: &RunDocument,
     pins: &Pins,
 ) -> Result<(RunSettings, Prepared), CommandFailure> {
-    let mut settings = document.settings.clone();
     if let Some(pinned) = &pins.destination {
-        let offered = &settings.destination;
+        let offered = &document.settings.destination;
         if offered.bucket != pinned.bucket || offered.url() != pinned.url() {
             let error = anyhow!(
                 "the run writes to {}, but this worker is pinned to {}",
@@ -153,17 +171,7 @@ async fn open(
                 .advise("start the worker with the run's --destination, or without one"));
         }
     }
-    if let Some(source) = &pins.source {
-        settings.source = source.clone();
-    }
-    let destination = &mut settings.destination;
-    destination.endpoint_url =
-        pins.endpoint_url.clone().or_else(|| destination.endpoint_url.take());
-    destination.region = pins.region.clone().or_else(|| destination.region.take());
-    destination.profile = pins.profile.clone().or_else(|| destination.profile.take());
-    settings.transfer.concurrency = pins.concurrency.or(settings.transfer.concurrency);
-    // The master spreads its limit over all workers; see `RunDocument::limits`.
-    settings.transfer.bandwidth = None;
+    let settings = pins.applied_to(&document.settings);
     let prepared = prepare(&settings, None).await?;
     compare_roots(document, &settings, &prepared)?;
     Ok((settings, prepared))
@@ -190,7 +198,7 @@ fn compare_roots(
 }
 
 /// Tells the master why this worker does not come.
-async fn refuse(
+pub(crate) async fn refuse(
     document: &RunDocument,
     end: &WorkerEnd,
     worker: WorkerId,
@@ -236,6 +244,7 @@ fn post(
     let doors = WorkerDoors {
         source: Arc::clone(&prepared.source),
         open_store: Arc::clone(&prepared.open_store),
+        before_validate: Arc::clone(&prepared.before_validate),
         tasks: end.tasks,
         results: end.results,
         control: Arc::new(control),

@@ -3,6 +3,7 @@
 pub(crate) mod attributes;
 pub(crate) mod bucket;
 pub(crate) mod check;
+pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod head;

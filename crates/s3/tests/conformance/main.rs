@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod checks;
+mod copies;
 mod listing;
 mod multipart;
 mod objects;

@@ -1,5 +1,6 @@
 //! The door to a directory.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use s3bl_core::metadata::Xattr;
@@ -7,21 +8,24 @@ use s3bl_core::path::RelPath;
 use s3bl_core::settings::SymlinkPolicy;
 use s3bl_core::task::Class;
 use s3bl_core::toc::{PosixFacts, RootPrint, WalkTotals};
-use s3bl_port::source::{CrawlPlan, CrawlSink, Source, SourceError, SourceFile};
+use s3bl_port::source::{CrawlPlan, CrawlSink, LinkedFile, Source, SourceError, SourceFile};
 
 use super::confine::Root;
-use super::{crawl, read, xattr};
+use super::{crawl, list, read, xattr};
 
 /// A directory as a source. Nothing outside of it is ever opened, whatever links and renames pretend.
 #[derive(Debug)]
 pub struct DirectorySource {
     root: Root,
+    /// The root as it was named.
+    path: Vec<u8>,
     symlinks: SymlinkPolicy,
 }
 
 impl DirectorySource {
     /// Opens the root; if it is a link itself, that link is followed. `symlinks` is the policy for all others.
     pub fn open(root: &Path, symlinks: SymlinkPolicy) -> Result<Self, SourceError> {
+        let path = root.as_os_str().as_bytes().to_vec();
         let root =
             Root::open(root, symlinks == SymlinkPolicy::Follow).map_err(|error| SourceError {
                 class: Class::Unreadable,
@@ -29,7 +33,7 @@ impl DirectorySource {
                 path: RelPath::root(),
                 source: error.into(),
             })?;
-        Ok(Self { root, symlinks })
+        Ok(Self { root, path, symlinks })
     }
 }
 
@@ -40,7 +44,10 @@ impl Source for DirectorySource {
     fn crawl(&self, plan: &CrawlPlan, sink: &dyn CrawlSink) -> Result<WalkTotals, SourceError> {
         let planned = plan.selection.symlinks;
         assert_eq!(planned, self.symlinks, "a source is walked with the policy that it reads with");
-        crawl::crawl(&self.root, plan, sink)
+        match &plan.selection.listed {
+            Some(listed) => list::crawl((&self.root, &self.path), listed, plan, sink),
+            None => crawl::crawl(&self.root, plan, sink),
+        }
     }
 
     fn root_print(&self) -> Result<RootPrint, SourceError> {
@@ -65,6 +72,14 @@ impl Source for DirectorySource {
 
     fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
         read::directory(&self.root, path)
+    }
+
+    fn special_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
+        read::special(&self.root, path)
+    }
+
+    fn linked_file(&self, path: &RelPath) -> Result<Option<LinkedFile>, SourceError> {
+        read::linked(&self.root, path)
     }
 
     fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, SourceError> {

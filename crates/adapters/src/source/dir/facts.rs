@@ -17,16 +17,24 @@ pub(super) const ENTRY_FACTS: StatxFlags =
 pub(super) const DIRECTORY_FACTS: StatxFlags =
     StatxFlags::TYPE.union(StatxFlags::MTIME).union(StatxFlags::INO);
 
+/// Which file system something lies on.
+pub(super) type Device = (u32, u32);
+
+/// The file system that something lies on.
+pub(super) fn device_of(found: &Statx) -> Device {
+    (found.stx_dev_major, found.stx_dev_minor)
+}
+
 /// Which directory this is, whatever its name: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
-    device: (u32, u32),
+    device: Device,
     inode: u64,
 }
 
 impl Identity {
     pub(super) fn of(found: &Statx) -> Self {
-        Self { device: (found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino }
+        Self { device: device_of(found), inode: found.stx_ino }
     }
 }
 
@@ -58,6 +66,7 @@ pub(super) fn posix_facts(found: &Statx) -> PosixFacts {
         ctime: file_time(found.stx_ctime),
         inode: found.stx_ino,
         links: u64::from(found.stx_nlink),
+        rdev: rustix::fs::makedev(found.stx_rdev_major, found.stx_rdev_minor),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A directory on a disk or on a share.
 //!
-//! The master's side walks the tree (`crawl`, `walk`, `descent`, `share`, `listing`, `outbox`), the workers' side
-//! reads files (`read`) and, where asked, extended attributes (`xattr`). Both open nothing but through `confine`, which keeps them beneath the root whatever becomes
+//! The master's side walks the tree (`crawl`, `walk`, `descent`, `share`, `listing`, `outbox`) or reads a `list` of
+//! what to load instead, the workers' side
+//! reads files (`read`), sparse ones by their `holes`, and, where asked, extended attributes (`xattr`). Both open nothing but through `confine`, which keeps them beneath the root whatever becomes
 //! of the tree meanwhile. `facts` is what the system says of a file, `directory` the door.
 //!
 //! # What the walk promises
@@ -18,6 +19,8 @@ mod crawl;
 mod descent;
 mod directory;
 mod facts;
+mod holes;
+mod list;
 mod listing;
 mod outbox;
 mod read;

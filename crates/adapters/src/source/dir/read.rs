@@ -8,15 +8,17 @@
 //! parent directories open would not pay.
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Dir, OFlags, StatxFlags};
+use rustix::fs::{Dir, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use s3bl_core::path::RelPath;
 use s3bl_core::task::Class;
 use s3bl_core::toc::{EntryKind, PosixFacts, RootPrint};
-use s3bl_port::source::{SourceError, SourceFile};
+use s3bl_core::unit::ByteCount;
+use s3bl_port::source::{LinkedFile, SourceError, SourceFile};
 
 use super::confine::{Root, patiently};
 use super::facts::{examine, kind, posix_facts, trouble};
+use super::holes;
 
 /// Reads a whole file, as [`s3bl_port::source::Source::read_whole`] has it.
 pub(super) fn whole(
@@ -24,10 +26,17 @@ pub(super) fn whole(
     path: &RelPath,
     buffer: &mut [u8],
 ) -> Result<Option<PosixFacts>, SourceError> {
-    let (file, facts) = open_regular(root, path)?;
+    let (file, found) = open_examined(root, path)?;
+    let facts = posix_facts(&found);
     let Some(size) = usize::try_from(facts.size.0).ok().filter(|size| *size < buffer.len()) else {
         return Ok(None);
     };
+    if holes::may_be_in(&file, &found) {
+        let file = PinnedFile { file, path: path.clone(), facts, has_holes: true };
+        file.read_at(0, &mut buffer[..size])?;
+        file.verify_unchanged()?;
+        return Ok(Some(facts));
+    }
     let read = fill(&file, &mut buffer[..=size]).map_err(|error| trouble("read", path, error))?;
     if read != size {
         return Err(changed(path, length_change(facts.size.0, read as u64)));
@@ -42,21 +51,19 @@ pub(super) struct PinnedFile {
     file: OwnedFd,
     path: RelPath,
     facts: PosixFacts,
+    /// Whether the file system is asked for holes.
+    has_holes: bool,
 }
 
 impl PinnedFile {
     pub(super) fn open(root: &Root, path: &RelPath) -> Result<Self, SourceError> {
-        let (file, facts) = open_regular(root, path)?;
-        Ok(Self { file, path: path.clone(), facts })
-    }
-}
-
-impl SourceFile for PinnedFile {
-    fn facts(&self) -> &PosixFacts {
-        &self.facts
+        let (file, found) = open_examined(root, path)?;
+        let has_holes = holes::may_be_in(&file, &found);
+        Ok(Self { file, path: path.clone(), facts: posix_facts(&found), has_holes })
     }
 
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError> {
+    /// Reads what is stored, without a look at holes.
+    fn read_data(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError> {
         let mut read = 0;
         while read < buffer.len() {
             let at = offset + read as u64;
@@ -68,6 +75,36 @@ impl SourceFile for PinnedFile {
             }
         }
         Ok(())
+    }
+}
+
+impl SourceFile for PinnedFile {
+    fn facts(&self) -> &PosixFacts {
+        &self.facts
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError> {
+        if !self.has_holes {
+            return self.read_data(offset, buffer);
+        }
+        let (mut at, end) = (offset, offset + buffer.len() as u64);
+        let place = |from: u64, to: u64| (from - offset) as usize..(to - offset) as usize;
+        while at < end {
+            let data = holes::next_data(&self.file, at).unwrap_or(end).min(end);
+            buffer[place(at, data)].fill(0);
+            if data == end {
+                break;
+            }
+            let stop = holes::end_of_data(&self.file, data).min(end);
+            self.read_data(data, &mut buffer[place(data, stop)])?;
+            at = stop;
+        }
+        Ok(())
+    }
+
+    fn is_hole(&self, offset: u64, length: u64) -> bool {
+        let end = offset.saturating_add(length);
+        self.has_holes && holes::next_data(&self.file, offset).is_none_or(|data| data >= end)
     }
 
     fn verify_unchanged(&self) -> Result<(), SourceError> {
@@ -107,6 +144,32 @@ pub(super) fn directory(root: &Root, path: &RelPath) -> Result<PosixFacts, Sourc
     Ok(posix_facts(&found))
 }
 
+/// Examines a special file, as [`s3bl_port::source::Source::special_facts`] has it.
+pub(super) fn special(root: &Root, path: &RelPath) -> Result<PosixFacts, SourceError> {
+    let fail = |action| move |error| trouble(action, path, error);
+    // Such a descriptor stands for the name alone: no reader waits, and no driver is called.
+    let held = patiently(|| root.open_beneath(path.as_bytes(), OFlags::PATH));
+    let held = held.map_err(fail("open"))?;
+    let found = examine(held.as_fd(), StatxFlags::BASIC_STATS).map_err(fail("examine"))?;
+    if kind(&found) != EntryKind::Special {
+        return Err(changed(path, "it is no special file any more".to_owned()));
+    }
+    Ok(PosixFacts { size: ByteCount::ZERO, ..posix_facts(&found) })
+}
+
+/// Examines a file with several names, as [`s3bl_port::source::Source::linked_file`] has it.
+pub(super) fn linked(root: &Root, path: &RelPath) -> Result<Option<LinkedFile>, SourceError> {
+    let fail = |action| move |error| trouble(action, path, error);
+    let held = patiently(|| root.open_beneath(path.as_bytes(), OFlags::PATH));
+    let held = held.map_err(fail("open"))?;
+    let found = examine(held.as_fd(), StatxFlags::BASIC_STATS).map_err(fail("examine"))?;
+    if kind(&found) != EntryKind::File || found.stx_nlink < 2 {
+        return Ok(None);
+    }
+    let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
+    Ok(Some(LinkedFile { device, facts: posix_facts(&found) }))
+}
+
 /// Looks at the names in the root, as [`s3bl_port::source::Source::root_print`] has it.
 pub(super) fn root_print(root: &Root) -> Result<RootPrint, SourceError> {
     let path = RelPath::root();
@@ -124,10 +187,7 @@ pub(super) fn root_print(root: &Root) -> Result<RootPrint, SourceError> {
     Ok(print)
 }
 
-pub(super) fn open_regular(
-    root: &Root,
-    path: &RelPath,
-) -> Result<(OwnedFd, PosixFacts), SourceError> {
+fn open_examined(root: &Root, path: &RelPath) -> Result<(OwnedFd, Statx), SourceError> {
     // Without blocking, or a FIFO that took the file's place would hold us for ever.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
     let open = |flags| root.open_beneath(path.as_bytes(), flags);
@@ -138,7 +198,7 @@ pub(super) fn open_regular(
     if kind(&found) != EntryKind::File {
         return Err(changed(path, "it is no regular file any more".to_owned()));
     }
-    Ok((file, posix_facts(&found)))
+    Ok((file, found))
 }
 
 /// Reads up to the end of the file, or of the buffer, which is one byte longer than the file should be.

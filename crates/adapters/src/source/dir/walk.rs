@@ -16,8 +16,8 @@ use s3bl_port::source::SourceError;
 use super::confine::{LIST_FLAGS, Root, patiently};
 use super::descent::{Descent, relative};
 use super::facts::{
-    DIRECTORY_FACTS, ENTRY_FACTS, Identity, examine, examine_name, file_time, kind, kind_of_type,
-    trouble,
+    DIRECTORY_FACTS, Device, ENTRY_FACTS, Identity, device_of, examine, examine_name, file_time,
+    kind, kind_of_type, trouble,
 };
 use super::listing::{Listed, Lister, Rest, Run};
 use super::outbox::Outbox;
@@ -32,6 +32,8 @@ pub(super) struct Tree<'a> {
     pub(super) root: &'a Root,
     pub(super) filter: &'a Filter,
     pub(super) exchange: &'a Exchange,
+    /// The file system that is not left, if so.
+    pub(super) device: Option<Device>,
 }
 
 /// One thread's part of the walk.
@@ -144,6 +146,10 @@ impl<'a> Walker<'a> {
             Ok(found) => found,
             Err(error) => return self.outbox.fail(&error),
         };
+        if self.is_elsewhere(&found) {
+            self.outbox.exclude();
+            return ControlFlow::Continue(());
+        }
         let kind = kind(&found);
         let size = match kind {
             EntryKind::File | EntryKind::Symlink => ByteCount(found.stx_size),
@@ -207,7 +213,16 @@ impl<'a> Walker<'a> {
         } else {
             self.outbox.exclude();
         }
+        // What is mounted here is named, and not looked into.
+        if self.is_elsewhere(&opened.found) {
+            return ControlFlow::Continue(());
+        }
         self.descend(opened, standing)
+    }
+
+    /// Whether something lies on another file system than is meant.
+    fn is_elsewhere(&self, found: &Statx) -> bool {
+        self.tree.device.is_some_and(|device| device != device_of(found))
     }
 
     /// Examines a directory that was opened at the path at hand, and reads its first names.

@@ -80,7 +80,9 @@ mod tests {
     use std::fs;
 
     use s3bl_core::task::Class;
+    use s3bl_port::source::SourceFile as _;
 
+    use super::super::read::PinnedFile;
     use super::*;
 
     fn set(path: &std::path::Path, name: &str, value: &[u8]) {
@@ -97,7 +99,7 @@ mod tests {
         set(&file, "user.a", &long);
         set(folder.path(), "user.root", b"");
         let root = Root::open(folder.path(), false).unwrap();
-        let (_, facts) = super::super::read::open_regular(&root, &path).unwrap();
+        let facts = *PinnedFile::open(&root, &path).unwrap().facts();
 
         let xattrs = read(&root, &path, &facts).unwrap();
 

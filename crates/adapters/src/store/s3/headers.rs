@@ -42,6 +42,7 @@ fn metadata_headers(
             let class = match &error {
                 MetadataError::TooLarge { .. } => Class::MetadataTooLarge,
                 MetadataError::Xattr { .. } => Class::XattrNotRepresentable,
+                MetadataError::Special { .. } => Class::SpecialNotRepresentable,
             };
             refused(class, error.to_string())
         })?;

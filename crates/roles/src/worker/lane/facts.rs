@@ -46,7 +46,7 @@ async fn expected_metadata(
     }
     let owned = entry.clone();
     let looked = context.block(move |context| look_at(context, &owned)).await;
-    let (facts, xattrs) = looked.ok().flatten()?;
+    let (facts, xattrs) = looked.ok()?;
     // The size of a directory is the file system's own, and that of its marker is zero.
     let is_size_same = entry.kind == EntryKind::Directory || facts.size == written.size;
     if facts.mtime != written.mtime || !is_size_same {
@@ -55,16 +55,13 @@ async fn expected_metadata(
     object_metadata(transfer, entry.kind, &facts, &xattrs).ok()
 }
 
-fn look_at(
-    context: &Context,
-    entry: &TocEntry,
-) -> Result<Option<(PosixFacts, Vec<Xattr>)>, SourceError> {
+fn look_at(context: &Context, entry: &TocEntry) -> Result<(PosixFacts, Vec<Xattr>), SourceError> {
     let source = context.source.as_ref();
     let facts = match entry.kind {
         EntryKind::File => *source.open(&entry.path)?.facts(),
         EntryKind::Directory => source.directory_facts(&entry.path)?,
-        EntryKind::Symlink => return Ok(Some((source.read_link(&entry.path)?.0, Vec::new()))),
-        EntryKind::Special => return Ok(None),
+        EntryKind::Symlink => return Ok((source.read_link(&entry.path)?.0, Vec::new())),
+        EntryKind::Special => return Ok((source.special_facts(&entry.path)?, Vec::new())),
     };
-    Ok(Some((facts, context.xattrs(&entry.path, &facts)?)))
+    Ok((facts, context.xattrs(&entry.path, &facts)?))
 }

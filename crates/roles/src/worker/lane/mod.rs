@@ -2,13 +2,14 @@
 //!
 //! A request that ends wakes its neighbour on the same thread. Reading blocks, so it is done on other threads, many
 //! small files a hop. `read` is that hop, `write` a file that fits a request, `upload` one that is sent in parts, `step`
-//! the share of one that other workers send too, `late` what is done about a file that changed meanwhile, `verify` the
+//! the share of one that other workers send too, `late` what is done about a file that changed meanwhile, `linked` one that has several names, `verify` the
 //! pass VALIDATE, `marker` what it asks of directories, `compare` its checks against a fresh read, `facts` those of owner,
 //! mode and times.
 
 mod compare;
 mod facts;
 mod late;
+mod linked;
 mod marker;
 mod read;
 mod step;
@@ -26,7 +27,7 @@ use s3bl_core::id::{Attempt, TaskId};
 use s3bl_core::metadata::Xattr;
 use s3bl_core::path::{KeyMap, RelPath};
 use s3bl_core::plan::UploadMark;
-use s3bl_core::settings::{Mode, SymlinkPolicy, TransferSettings};
+use s3bl_core::settings::{Mode, SpecialPolicy, SymlinkPolicy, TransferSettings};
 use s3bl_core::task::{Evidence, Failure, Pass};
 use s3bl_core::toc::PosixFacts;
 use s3bl_core::unit::ByteCount;
@@ -39,6 +40,8 @@ use tokio::task::JoinSet;
 use super::agenda::{Agenda, Grouping, Job};
 use super::batch::{Batch, content_of};
 use super::buffer::BufferPool;
+use super::gate::Gate;
+use super::links::Links;
 use super::meter::Meter;
 use crate::pacing::Pace;
 
@@ -62,6 +65,8 @@ pub struct LaneSettings {
     pub transfer: TransferSettings,
     /// What becomes of symbolic links.
     pub symlinks: SymlinkPolicy,
+    /// What becomes of FIFOs, sockets and devices.
+    pub specials: SpecialPolicy,
     /// How objects are checked.
     pub validate: Option<Evidence>,
     /// Size from which a file that is a batch of its own is sent by several workers, and of what one of them sends.
@@ -87,6 +92,8 @@ pub(super) struct Context {
     pub(super) agenda: Arc<Agenda>,
     pub(super) buffers: Arc<BufferPool>,
     pub(super) meter: Arc<Meter>,
+    pub(super) links: Arc<Links>,
+    pub(super) before_validate: Arc<Gate>,
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
@@ -98,6 +105,8 @@ pub(super) struct Shared {
     pub(super) buffers: Arc<BufferPool>,
     pub(super) meter: Arc<Meter>,
     pub(super) pace: Arc<Pace>,
+    pub(super) links: Arc<Links>,
+    pub(super) before_validate: Arc<Gate>,
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
@@ -140,6 +149,8 @@ pub(super) fn start(
             agenda: Arc::clone(&shared.agenda),
             buffers: Arc::clone(&shared.buffers),
             meter: Arc::clone(&shared.meter),
+            links: Arc::clone(&shared.links),
+            before_validate: Arc::clone(&shared.before_validate),
             events: shared.events.clone(),
         });
         runtime.block_on(Lane::new(context, Arc::clone(&shared.pace)).run(stop));
@@ -298,7 +309,8 @@ impl Lane {
             Step::Write(readied, batch, load) => {
                 self.in_hand -= load;
                 for entry in readied {
-                    let load = Load::of(&batch, &(entry.index..entry.index + 1));
+                    let index = entry.index();
+                    let load = Load::of(&batch, &(index..index + 1));
                     self.in_hand += load;
                     let (context, batch) = (Arc::clone(&self.context), Arc::clone(&batch));
                     self.jobs.spawn(async move {

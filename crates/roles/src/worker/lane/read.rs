@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use s3bl_core::checksum::Crc64Nvme;
 use s3bl_core::metadata::Xattr;
-use s3bl_core::settings::SymlinkPolicy;
+use s3bl_core::settings::{SpecialPolicy, SymlinkPolicy};
 use s3bl_core::task::{Class, Failure};
 use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
-use s3bl_port::source::SourceError;
+use s3bl_port::source::{LinkedFile, SourceError};
 
-use super::Context;
+use super::{Context, linked};
 use crate::worker::batch::Batch;
 use crate::worker::buffer::Buffer;
 
@@ -27,6 +27,8 @@ pub(super) enum Reading {
     Content { facts: PosixFacts, xattrs: Vec<Xattr>, bytes: Bytes, crc64nvme: Crc64Nvme },
     /// It does not fit its buffer: it has to be opened and read in pieces.
     Large,
+    /// It has other names, too, and the store may have it under one of them.
+    Linked(LinkedFile),
     /// It is left out by policy.
     Skipped(Failure),
     /// It could not be read.
@@ -70,13 +72,25 @@ pub(super) fn read_chunk(
 
 fn read_entry(context: &Context, entry: &TocEntry, buffer: &mut [u8], start: usize) -> Place {
     match entry.kind {
-        EntryKind::File => read_file(context, entry, &mut buffer[start..], start),
+        EntryKind::File => match linked::examine(context, entry) {
+            Some(file) => Place::Apart(Reading::Linked(file)),
+            None => read_file(context, entry, &mut buffer[start..], start),
+        },
         EntryKind::Directory => Place::Apart(read_directory(context, entry)),
         EntryKind::Symlink => Place::Apart(read_link(context, entry)),
-        EntryKind::Special => {
-            let message = "a FIFO, socket or device has no content to store";
-            Place::Apart(Reading::Skipped(Failure::new(Class::SpecialFile, message, 1)))
-        }
+        EntryKind::Special => Place::Apart(read_special(context, entry)),
+    }
+}
+
+fn read_special(context: &Context, entry: &TocEntry) -> Reading {
+    if context.settings.specials == SpecialPolicy::Skip {
+        let message = "a FIFO, socket or device has no content to store";
+        return Reading::Skipped(Failure::new(Class::SpecialFile, message, 1));
+    }
+    match retry_changed(|| context.source.special_facts(&entry.path)) {
+        // The system keeps no `user.*` of these.
+        Ok(facts) => content(facts, Vec::new(), Bytes::new()),
+        Err(failure) => Reading::Failed(failure),
     }
 }
 

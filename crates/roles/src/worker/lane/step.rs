@@ -25,7 +25,8 @@ use crate::worker::batch::Batch;
 pub(super) fn is_for_many(context: &Context, batch: &Batch, plan: &PartPlan) -> bool {
     let is_alone =
         matches!(&batch.entries[..], [entry] if entry.size >= context.settings.range_size);
-    is_alone && plan.count() <= RANGED_PARTS_MAX
+    // Names of the same file wait for this worker to have it whole.
+    is_alone && plan.count() <= RANGED_PARTS_MAX && !batch.has_claim(0)
 }
 
 /// Tells that the upload of the batch's one file was begun, and how it is cut.

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use memmap2::MmapMut;
 use s3bl_core::checksum::{Crc64Nvme, Crc64NvmeHasher};
 use s3bl_core::metadata::Xattr;
 use s3bl_core::path::ObjectKey;
@@ -181,7 +183,10 @@ impl Upload {
         let buffer = context.buffers.lend(length).await;
         let file = Arc::clone(&self.file);
         let body = context
-            .block(move |_| read_range(file.as_ref(), offset, length, buffer))
+            .block(move |_| {
+                let zeros = file.is_hole(offset, length as u64).then(|| zeros(length)).flatten();
+                zeros.map_or_else(|| read_range(file.as_ref(), offset, length, buffer), Ok)
+            })
             .await
             .map_err(Trouble::Source)?;
         let part = context
@@ -333,6 +338,13 @@ async fn again_or_fail(
         return Box::pin(begin_attempt(context, batch, index, attempt + 1)).await;
     }
     finish(context, batch, index, WriteOutcome::Failed(error.failure(attempt))).await;
+}
+
+/// A body of zeros that takes neither memory nor reading: every page of it is the kernel's one page of zeros. `None` if the
+/// system gives no map.
+fn zeros(length: usize) -> Option<Body> {
+    let map = MmapMut::map_anon(length).and_then(MmapMut::make_read_only).ok()?;
+    Some(Body { bytes: Bytes::from_owner(map), crc64nvme: Crc64Nvme::of_zeros(length as u64) })
 }
 
 /// Reads a range and sums it on the way.

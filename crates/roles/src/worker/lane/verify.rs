@@ -29,6 +29,10 @@ pub(super) fn is_sweep(settings: &LaneSettings) -> bool {
 
 /// Checks some entries of a batch.
 pub(super) async fn check(context: &Arc<Context>, batch: &Arc<Batch>, range: Range<usize>) {
+    if let Err(failure) = context.before_validate.pass().await {
+        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
+        return context.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+    }
     let mut expected = BTreeMap::new();
     for index in range {
         let entry = &batch.entries[index];

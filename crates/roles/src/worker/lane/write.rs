@@ -7,21 +7,40 @@ use bytes::Bytes;
 use s3bl_core::checksum::Crc64Nvme;
 use s3bl_core::metadata::Xattr;
 use s3bl_core::path::{KeyRefusal, ObjectKey};
-use s3bl_core::settings::Mode;
+use s3bl_core::settings::{Mode, SpecialPolicy};
 use s3bl_core::task::{Class, Failure, WriteOutcome, WriteProof, Written};
 use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
 use s3bl_core::unit::ByteCount;
+use s3bl_port::source::LinkedFile;
 use s3bl_port::store::{Body, NewObject, StoreError, Stored};
 use tokio::time::Instant;
 
 use super::read::{Reading, read_chunk};
-use super::{Context, LaneEvent, late, step, upload};
+use super::{Context, LaneEvent, late, linked, step, upload};
 use crate::worker::batch::{Batch, Left, content_of};
 use crate::worker::meter::Meter;
 
+/// An entry that is to be put.
+pub(in crate::worker) enum Readied {
+    /// Its content is at hand.
+    Content(Content),
+    /// Its file has other names, too; it was not read.
+    Linked(usize, LinkedFile),
+}
+
+impl Readied {
+    /// Where the entry stands in its batch.
+    pub(super) fn index(&self) -> usize {
+        match self {
+            Self::Content(content) => content.index,
+            Self::Linked(index, _) => *index,
+        }
+    }
+}
+
 /// An entry whose content is at hand.
-pub(in crate::worker) struct Readied {
-    pub(super) index: usize,
+pub(in crate::worker) struct Content {
+    index: usize,
     facts: PosixFacts,
     xattrs: Vec<Xattr>,
     bytes: Bytes,
@@ -50,6 +69,11 @@ pub(super) async fn ready(
         && entry.kind == EntryKind::File
         && entry.size >= threshold
     {
+        let owned = entry.clone();
+        let linked = context.block(move |context| linked::examine(context, &owned)).await;
+        if let Some(file) = linked {
+            return vec![Readied::Linked(range.start, file)];
+        }
         upload::begin(context, batch, range.start).await;
         return Vec::new();
     }
@@ -64,8 +88,10 @@ pub(super) async fn ready(
     for (index, reading) in range.zip(readings) {
         match reading {
             Reading::Content { facts, xattrs, bytes, crc64nvme } => {
-                readied.push(Readied { index, facts, xattrs, bytes, crc64nvme, read });
+                let content = Content { index, facts, xattrs, bytes, crc64nvme, read };
+                readied.push(Readied::Content(content));
             }
+            Reading::Linked(file) => readied.push(Readied::Linked(index, file)),
             Reading::Large => upload::begin(context, batch, index).await,
             Reading::Skipped(failure) => {
                 finish(context, batch, index, WriteOutcome::Skipped(failure)).await;
@@ -83,7 +109,12 @@ pub(super) async fn write(context: &Arc<Context>, batch: &Arc<Batch>, readied: R
     if batch.is_abandoned() {
         return;
     }
-    let Readied { index, facts, xattrs, bytes, crc64nvme, read } = readied;
+    let Content { index, facts, xattrs, bytes, crc64nvme, read } = match readied {
+        Readied::Content(content) => content,
+        Readied::Linked(index, file) => {
+            return linked::write(context, batch, index, &file).await;
+        }
+    };
     let entry = &batch.entries[index];
     let key = match context.settings.keys.key(&entry.path, entry.kind) {
         Ok(Some(key)) => key,
@@ -141,11 +172,12 @@ fn unwritten_root(entry: &TocEntry) -> Written {
 
 /// Takes entries as written that another tool wrote.
 async fn assume_written(context: &Arc<Context>, batch: &Arc<Batch>, range: Range<usize>) {
+    let skips_specials = context.settings.specials == SpecialPolicy::Skip;
     for index in range {
         let entry = &batch.entries[index];
         let outcome = match context.settings.keys.key(&entry.path, entry.kind) {
             Err(refusal) => WriteOutcome::Failed(refused_name(&refusal)),
-            Ok(_) if entry.kind == EntryKind::Special => {
+            Ok(_) if entry.kind == EntryKind::Special && skips_specials => {
                 let message = "a FIFO, socket or device has no object";
                 WriteOutcome::Skipped(Failure::new(Class::SpecialFile, message, 1))
             }
@@ -204,6 +236,13 @@ pub(super) async fn finish(
     index: usize,
     outcome: WriteOutcome,
 ) {
+    if let Some(claim) = batch.take_claim(index) {
+        let written = match &outcome {
+            WriteOutcome::Written(written) => Some(written),
+            WriteOutcome::Skipped(_) | WriteOutcome::Failed(_) => None,
+        };
+        claim.settle(written);
+    }
     match &outcome {
         WriteOutcome::Written(written) => {
             Meter::add(&context.meter.written, 1);

@@ -71,5 +71,9 @@ pub(super) fn meaning(class: Class) -> &'static str {
         Class::XattrNotRepresentable => {
             "an extended attribute that the dialect of --metadata cannot carry"
         }
+        Class::SpecialNotRepresentable => {
+            "a FIFO, socket or device that the dialect of --metadata cannot carry"
+        }
+        Class::BadLine => "a line of --files-from that names no entry to load",
     }
 }
