@@ -53,6 +53,61 @@ pub enum Mode {
 pub enum SourceLocation {
     /// A directory, as an absolute path (bytes, for names that are no UTF-8).
     Directory(Vec<u8>),
+    /// A bucket.
+    Bucket(SourceBucket),
+}
+
+/// A bucket that is read: objects beneath a prefix of one S3 service, and how they are understood.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceBucket {
+    /// Bucket name.
+    pub bucket: String,
+    /// Prefix as the user wrote it; [`crate::path::Origin`] normalises it.
+    pub prefix: String,
+    /// The service's URL; `None` for AWS.
+    pub endpoint_url: Option<String>,
+    /// Region; found by asking when absent.
+    pub region: Option<String>,
+    /// Credentials profile.
+    pub profile: Option<String>,
+    /// How names were written that no key can carry.
+    pub names: NamePolicy,
+    /// Whose metadata is read; [`MetadataDialect::Union`] reads all of them.
+    pub metadata: MetadataDialect,
+}
+
+impl SourceBucket {
+    /// Shows `s3://bucket/prefix`.
+    pub fn url(&self) -> String {
+        url(&self.bucket, &self.prefix)
+    }
+}
+
+impl SourceLocation {
+    /// Shows it to a person: a path, whose bytes that are no UTF-8 are `\x..`, or `s3://bucket/prefix`.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Directory(bytes) => {
+                bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
+                    shown.push_str(chunk.valid());
+                    chunk
+                        .invalid()
+                        .iter()
+                        .for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+                    shown
+                })
+            }
+            Self::Bucket(bucket) => bucket.url(),
+        }
+    }
+}
+
+fn url(bucket: &str, prefix: &str) -> String {
+    match prefix.trim_matches('/') {
+        "" => format!("s3://{bucket}"),
+        prefix => format!("s3://{bucket}/{prefix}"),
+    }
 }
 
 /// Where objects go: a bucket of one S3 service, and the prefix of every key.
@@ -73,11 +128,7 @@ pub struct Destination {
 impl Destination {
     /// Shows `s3://bucket/prefix`.
     pub fn url(&self) -> String {
-        let prefix = self.prefix.trim_matches('/');
-        match prefix {
-            "" => format!("s3://{}", self.bucket),
-            _ => format!("s3://{}/{prefix}", self.bucket),
-        }
+        url(&self.bucket, &self.prefix)
     }
 }
 

@@ -4,13 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::RelPath;
+use super::origin::RCLONE_LINK;
 use super::percent::{breaks_xml, encoded, percent_decoded};
 use crate::limit::{KEY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::settings::{MetadataDialect, NamePolicy, RunSettings};
 use crate::toc::EntryKind;
-
-/// What rclone appends to the keys of links.
-const RCLONE_LINK: &str = ".rclonelink";
 
 /// The key that yas3fs reads the root of a bucket from.
 const YAS3FS_ROOT: &str = ".";
@@ -106,7 +104,7 @@ impl KeyMap {
         Self::with(&settings.destination.prefix, transfer.object.names, transfer.metadata)
     }
 
-    fn with(prefix: &str, names: NamePolicy, dialect: MetadataDialect) -> Self {
+    pub(super) fn with(prefix: &str, names: NamePolicy, dialect: MetadataDialect) -> Self {
         let trimmed = prefix.trim_matches('/');
         let prefix = if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") };
         Self { prefix, names, dialect }

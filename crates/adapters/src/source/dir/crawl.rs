@@ -9,9 +9,9 @@ use s3bl_port::source::{CrawlPlan, CrawlSink, SourceError};
 use super::confine::Root;
 use super::descent::Descent;
 use super::listing::{Lister, RUN_NAMES};
-use super::outbox::Outbox;
 use super::share::Exchange;
 use super::walk::{Tree, Walker};
+use crate::source::outbox::Outbox;
 
 /// Descriptors of directories that all threads together hold, as far as each can do with its share of them.
 const HELD_MAX: usize = 64;

@@ -19,7 +19,7 @@ mod descent;
 mod directory;
 mod facts;
 mod listing;
-mod outbox;
+
 mod read;
 mod share;
 mod walk;

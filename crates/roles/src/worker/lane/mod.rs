@@ -100,8 +100,6 @@ pub(super) struct Shared {
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
-/// Threads of one lane that may wait for the source.
-const READER_THREADS: usize = 16;
 /// Entries that are read ahead of the requests.
 const CHUNK_AHEAD: usize = 64;
 /// Parts that one lane has in hand at once: each fills a large buffer, and large transfers need few.
@@ -123,7 +121,7 @@ pub(super) fn start(
     std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(READER_THREADS)
+            .max_blocking_threads(shared.source.habits().threads)
             .thread_name(format!("reader-{index}"))
             .build()
             .expect(
@@ -222,6 +220,7 @@ impl Lane {
         let grouping = Grouping {
             is_sweep: verify::is_sweep(&self.context.settings),
             multipart_threshold: transfer.multipart_threshold.0,
+            entries_max: self.context.source.habits().chunk_entries_max,
         };
         self.context.agenda.take(may_take_part, has_room, grouping)
     }
