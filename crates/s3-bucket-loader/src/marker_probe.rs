@@ -52,7 +52,7 @@ fn first_marker(settings: &RunSettings) -> Option<(RelPath, ObjectKey)> {
         return Some(found);
     }
     let filter = Filter::new(&settings.select).ok()?;
-    std::fs::read_dir(directory(&settings.source)).ok()?.flatten().find_map(|entry| {
+    std::fs::read_dir(directory(&settings.source)?).ok()?.flatten().find_map(|entry| {
         let name = entry.file_name();
         let name = name.as_bytes();
         let is_wanted = entry.file_type().is_ok_and(|it| it.is_dir())

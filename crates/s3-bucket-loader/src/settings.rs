@@ -9,15 +9,16 @@ use clap::ValueEnum as _;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
     BatchSettings, Destination, MetadataDialect, Mode, ObjectSettings, OwnerChange, Retention,
-    RunSettings, Scope, Selection, SourceLocation, StopSettings, SymlinkPolicy, TransferSettings,
+    RunSettings, Scope, Selection, SourceBucket, SourceLocation, StopSettings, SymlinkPolicy,
+    TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, JobArgs, LockMode, Metadata, ObjectArgs, SelectArgs, StopArgs, Symlinks, Validate,
-    ValidateArgs,
+    BucketArgs, JobArgs, LockMode, Metadata, ObjectArgs, SelectArgs, SourceReadArgs, StopArgs,
+    Symlinks, Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
 
@@ -30,7 +31,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let batch = BatchSettings::default();
     checked(RunSettings {
         mode: Mode::Load,
-        source: source(&args.source)?,
+        source: source(&args.source, &args.read, &args.bucket)?,
         destination: destination(&args.destination, &args.bucket)?,
         select: selection(&args.select),
         transfer: TransferSettings {
@@ -63,7 +64,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     let object = ObjectSettings { names: args.names.into(), ..ObjectSettings::default() };
     checked(RunSettings {
         mode: Mode::ValidateOnly,
-        source: source(&args.source)?,
+        source: source(&args.source, &args.read, &args.bucket)?,
         destination: destination(&args.destination, &args.bucket)?,
         select: Selection {
             leaves_out_directories: metadata == MetadataDialect::None,
@@ -87,19 +88,68 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
     if let Err(error) = Filter::new(&settings.select) {
         faults.push(error.to_string());
     }
+    if let SourceLocation::Bucket(bucket) = &settings.source {
+        faults.extend(bucket_faults(&settings, bucket).into_iter().map(str::to_owned));
+    }
     if faults.is_empty() {
         return Ok(settings);
     }
     Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
 }
 
+/// What cannot be done with a bucket as source.
+fn bucket_faults(settings: &RunSettings, bucket: &SourceBucket) -> Vec<&'static str> {
+    let destination = &settings.destination;
+    let is_same_bucket = bucket.bucket == destination.bucket
+        && bucket.endpoint_url == destination.endpoint_url
+        && (settings.mode == Mode::Load);
+    let folder = |prefix: &str| match prefix.trim_matches('/') {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    };
+    let (from, to) = (folder(&bucket.prefix), folder(&destination.prefix));
+    let is_within = from.starts_with(&to) || to.starts_with(&from);
+    let faults = [
+        (is_same_bucket && is_within, "source and destination lie within each other"),
+        (
+            settings.select.symlinks == SymlinkPolicy::Follow,
+            "--symlinks follow is for directories: nothing is looked up where a link of a bucket leads",
+        ),
+        (
+            settings.transfer.metadata == MetadataDialect::Rclone,
+            "--metadata rclone needs a directory as source: whether an object of a bucket is a link is known only when it is read, and rclone has other keys for links",
+        ),
+    ];
+    faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, words)| words).collect()
+}
+
 /// Reads where files come from.
-pub(crate) fn source(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
-    if typed.as_bytes().starts_with(b"s3://") {
-        let error = anyhow!("the source `{}` is a bucket", typed.display());
-        return Err(CommandFailure::usage(error)
-            .advise("this version loads directories; name a directory as SRC"));
+pub(crate) fn source(
+    typed: &OsStr,
+    read: &SourceReadArgs,
+    bucket: &BucketArgs,
+) -> Result<SourceLocation, CommandFailure> {
+    if let Some(rest) = typed.as_bytes().strip_prefix(b"s3://") {
+        let rest = std::str::from_utf8(rest).map_err(|_| {
+            CommandFailure::usage(anyhow!("the source `{}` is not UTF-8", typed.display()))
+        })?;
+        let (name, prefix) = bucket_and_prefix(rest)?;
+        let (service, bucket) = (read.service.clone(), bucket.clone());
+        return Ok(SourceLocation::Bucket(SourceBucket {
+            bucket: name,
+            prefix,
+            endpoint_url: service.source_endpoint_url.or(bucket.endpoint_url),
+            region: service.source_region.or(bucket.region),
+            profile: service.source_profile.or(bucket.profile),
+            names: read.source_names.into(),
+            metadata: dialect(read.source_metadata),
+        }));
     }
+    source_directory(typed)
+}
+
+/// Reads a directory that files come from.
+pub(crate) fn source_directory(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
     let path = source_path(Path::new(typed))?;
     Ok(SourceLocation::Directory(path.as_os_str().as_bytes().to_vec()))
 }
@@ -131,6 +181,18 @@ pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destinatio
         let error = anyhow!("the destination `{typed}` is not of the form s3://bucket/prefix");
         return Err(CommandFailure::usage(error));
     };
+    let (name, prefix) = bucket_and_prefix(rest)?;
+    Ok(Destination {
+        bucket: name,
+        prefix,
+        endpoint_url: bucket.endpoint_url.clone(),
+        region: bucket.region.clone(),
+        profile: bucket.profile.clone(),
+    })
+}
+
+/// Reads what stands behind `s3://`.
+fn bucket_and_prefix(rest: &str) -> Result<(String, String), CommandFailure> {
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     if name.len() < 3 || name.len() > 63 || !name.bytes().all(is_legal) {
@@ -154,13 +216,7 @@ pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destinatio
         let error = anyhow!("the prefix has {} bytes, and a key takes 1,024", prefix.len());
         return Err(CommandFailure::usage(error));
     }
-    Ok(Destination {
-        bucket: name.to_owned(),
-        prefix: prefix.to_owned(),
-        endpoint_url: bucket.endpoint_url.clone(),
-        region: bucket.region.clone(),
-        profile: bucket.profile.clone(),
-    })
+    Ok((name.to_owned(), prefix.to_owned()))
 }
 
 /// Reads a destination that is only looked at.
@@ -237,9 +293,10 @@ fn stop(args: &StopArgs) -> StopSettings {
     StopSettings { errors_max: if args.fail_fast { Some(0) } else { args.max_errors } }
 }
 
-/// The directory of a source.
-pub(crate) fn directory(source: &SourceLocation) -> &Path {
+/// The directory of a source; `None` for a bucket.
+pub(crate) fn directory(source: &SourceLocation) -> Option<&Path> {
     match source {
-        SourceLocation::Directory(bytes) => Path::new(OsStr::from_bytes(bytes)),
+        SourceLocation::Directory(bytes) => Some(Path::new(OsStr::from_bytes(bytes))),
+        SourceLocation::Bucket(_) => None,
     }
 }

@@ -1,15 +1,19 @@
 //! The one place that names vendors: it builds the doors of a run, and checks them before anything begins.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
+use s3bl_adapters::source::bucket::BucketSource;
 use s3bl_adapters::source::dir::DirectorySource;
 use s3bl_adapters::store::s3::{
     Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
 };
 use s3bl_core::path::KeyMap;
-use s3bl_core::settings::{Destination, Mode, RunSettings};
+use s3bl_core::settings::{Destination, Mode, RunSettings, SourceBucket, SourceLocation};
 use s3bl_core::throttle::ThrottleSettings;
 use s3bl_port::pacer::Pacer;
 use s3bl_port::source::Source;
@@ -19,7 +23,6 @@ use s3bl_roles::worker::OpenStore;
 use s3bl_s3::ErrorKind;
 
 use crate::failure::CommandFailure;
-use crate::settings::directory;
 
 /// The doors of a run, open and checked.
 pub(crate) struct Prepared {
@@ -45,7 +48,7 @@ pub(crate) async fn prepare(
     settings: &RunSettings,
     keys: Option<&FixedKeys>,
 ) -> Result<Prepared, CommandFailure> {
-    let source = open_source(settings)?;
+    let source = open_source(settings, keys).await?;
     let bucket = open_bucket(&settings.destination, keys).await?;
     let attributes = ObjectStyle::attributes(&settings.transfer).map_err(CommandFailure::usage)?;
     let checks = match settings.mode {
@@ -59,10 +62,35 @@ pub(crate) async fn prepare(
 }
 
 /// Opens the source of a run.
-pub(crate) fn open_source(settings: &RunSettings) -> Result<Arc<dyn Source>, CommandFailure> {
-    let root = directory(&settings.source);
+pub(crate) async fn open_source(
+    settings: &RunSettings,
+    keys: Option<&FixedKeys>,
+) -> Result<Arc<dyn Source>, CommandFailure> {
+    let root = match &settings.source {
+        SourceLocation::Bucket(bucket) => return open_source_bucket(settings, bucket, keys).await,
+        SourceLocation::Directory(bytes) => Path::new(OsStr::from_bytes(bytes)),
+    };
     let source = DirectorySource::open(root, settings.select.symlinks)
         .with_context(|| format!("open the source `{}`", root.display()))?;
+    Ok(Arc::new(source))
+}
+
+async fn open_source_bucket(
+    settings: &RunSettings,
+    location: &SourceBucket,
+    keys: Option<&FixedKeys>,
+) -> Result<Arc<dyn Source>, CommandFailure> {
+    let asked = ConnectSettings {
+        bucket: location.bucket.clone(),
+        endpoint_url: location.endpoint_url.clone(),
+        region: location.region.clone(),
+        profile: location.profile.clone(),
+        keys: keys.map(|keys| (keys.access_key.clone(), keys.secret_key.clone())),
+    };
+    let bucket = connect(&asked).await.map_err(|error| explain(error, &location.bucket))?;
+    let takes_xattrs = settings.transfer.object.takes_xattrs;
+    let source = BucketSource::new(&bucket, location, takes_xattrs)
+        .context("start threads that read the source")?;
     Ok(Arc::new(source))
 }
 
@@ -78,11 +106,10 @@ pub(crate) async fn open_bucket(
         profile: destination.profile.clone(),
         keys: keys.map(|keys| (keys.access_key.clone(), keys.secret_key.clone())),
     };
-    connect(&settings).await.map_err(|error| explain(error, destination))
+    connect(&settings).await.map_err(|error| explain(error, &destination.bucket))
 }
 
-fn explain(error: ConnectError, destination: &Destination) -> CommandFailure {
-    let bucket = &destination.bucket;
+fn explain(error: ConnectError, bucket: &str) -> CommandFailure {
     let advice = match &error {
         ConnectError::Endpoint(_) => {
             return CommandFailure::usage(error)

@@ -197,7 +197,11 @@ fn kept(dialect: MetadataDialect, time: FileTime) -> FileTime {
         MetadataDialect::S3fs if is_early => at(time.seconds, 0),
         MetadataDialect::Yas3fs if is_early => at(time.seconds, 0),
         MetadataDialect::Yas3fs => at(time.seconds, time.nanoseconds / 1000 * 1000),
-        _ => time,
+        MetadataDialect::Union
+        | MetadataDialect::None
+        | MetadataDialect::S3fs
+        | MetadataDialect::AwsFiles
+        | MetadataDialect::Rclone => time,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod fleet;
 pub mod object;
 pub mod rights;
+pub mod source;
 pub mod tags;
 pub mod value;
 
@@ -19,6 +20,7 @@ pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
+pub use source::{SourceReadArgs, SourceServiceArgs};
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
 ///
@@ -40,7 +42,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Load a directory into a bucket, and validate every entry
+    /// Load a directory (or a bucket) into a bucket, and validate every entry
     #[command(after_help = LOAD_EXAMPLES)]
     Load(LoadArgs),
     /// Lead a load that workers on other machines do
@@ -251,7 +253,7 @@ pub struct LoadArgs {
 /// What to load, and how: the same for `load` and `master`.
 #[derive(Debug, Clone, Args)]
 pub struct JobArgs {
-    /// Directory to load
+    /// What to load: a directory, or s3://bucket/prefix
     #[arg(value_name = "SRC")]
     pub source: OsString,
     /// Where to: s3://bucket/prefix
@@ -275,12 +277,15 @@ pub struct JobArgs {
     /// Where the bucket is.
     #[command(flatten)]
     pub bucket: BucketArgs,
+    /// A bucket as source.
+    #[command(flatten)]
+    pub read: SourceReadArgs,
 }
 
 /// `validate`.
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
-    /// Directory that was loaded
+    /// What was loaded: a directory, or s3://bucket/prefix
     #[arg(value_name = "SRC")]
     pub source: OsString,
     /// Where it is: s3://bucket/prefix
@@ -307,6 +312,9 @@ pub struct ValidateArgs {
     /// Where the bucket is.
     #[command(flatten)]
     pub bucket: BucketArgs,
+    /// A bucket as source.
+    #[command(flatten)]
+    pub read: SourceReadArgs,
 }
 
 /// `resume` and `retry`.

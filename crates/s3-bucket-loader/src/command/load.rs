@@ -79,7 +79,7 @@ pub(super) fn new_run(
     if !stage.talk.quiet {
         let run = &header.run;
         let verb = if header.settings.mode == Mode::Load { "loading" } else { "validating" };
-        let source = directory(&header.settings.source).display();
+        let source = header.settings.source.shown();
         let destination = header.settings.destination.url();
         talk::say(&format!("run {run}: {verb} {source} to {destination}"));
     }
@@ -112,7 +112,9 @@ fn now_ms() -> u64 {
 
 /// A ledger beneath the source would be loaded while it grows.
 fn refuse_home_in_source(stage: &Stage, settings: &RunSettings) -> Result<(), CommandFailure> {
-    let source = directory(&settings.source);
+    let Some(source) = directory(&settings.source) else {
+        return Ok(());
+    };
     let home = stage.home.path();
     let nearest = home.ancestors().find_map(|path| std::fs::canonicalize(path).ok());
     if nearest.is_some_and(|nearest| nearest.starts_with(source)) && source.parent().is_some() {

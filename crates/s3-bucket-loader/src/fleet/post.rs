@@ -20,6 +20,7 @@ use s3bl_roles::worker::{WorkerDoors, WorkerRole};
 use tokio::time::Instant;
 
 use super::crew::{BUFFER_BYTES, lane_settings, lanes};
+use crate::args::SourceServiceArgs;
 use crate::failure::CommandFailure;
 use crate::wiring::{self, Prepared, prepare};
 
@@ -42,6 +43,8 @@ pub(crate) struct Offer {
 pub(crate) struct Pins {
     /// Where the source is on this machine.
     pub source: Option<SourceLocation>,
+    /// A source bucket's service as this machine reaches it.
+    pub source_service: SourceServiceArgs,
     /// The only destination that is written to.
     pub destination: Option<Destination>,
     /// The bucket's service as this machine reaches it.
@@ -156,6 +159,12 @@ async fn open(
     if let Some(source) = &pins.source {
         settings.source = source.clone();
     }
+    if let SourceLocation::Bucket(bucket) = &mut settings.source {
+        let service = pins.source_service.clone();
+        bucket.endpoint_url = service.source_endpoint_url.or_else(|| bucket.endpoint_url.take());
+        bucket.region = service.source_region.or_else(|| bucket.region.take());
+        bucket.profile = service.source_profile.or_else(|| bucket.profile.take());
+    }
     let destination = &mut settings.destination;
     destination.endpoint_url =
         pins.endpoint_url.clone().or_else(|| destination.endpoint_url.take());
@@ -181,7 +190,7 @@ fn compare_roots(
     if ours.is_like(masters) {
         return Ok(());
     }
-    let root = crate::settings::directory(&settings.source).display();
+    let root = settings.source.shown();
     let error = anyhow!(
         "the source `{root}` is another one here than at the master: here {ours}; there {masters}"
     );
