@@ -88,19 +88,18 @@ impl SourceLocation {
     /// Shows it to a person: a path, whose bytes that are no UTF-8 are `\x..`, or `s3://bucket/prefix`.
     pub fn shown(&self) -> String {
         match self {
-            Self::Directory(bytes) => {
-                bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
-                    shown.push_str(chunk.valid());
-                    chunk
-                        .invalid()
-                        .iter()
-                        .for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
-                    shown
-                })
-            }
+            Self::Directory(bytes) => shown_path(bytes),
             Self::Bucket(bucket) => bucket.url(),
         }
     }
+}
+
+fn shown_path(bytes: &[u8]) -> String {
+    bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
+        shown.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+        shown
+    })
 }
 
 fn url(bucket: &str, prefix: &str) -> String {
@@ -110,9 +109,18 @@ fn url(bucket: &str, prefix: &str) -> String {
     }
 }
 
+/// Where entries go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    /// A bucket: entries become objects.
+    Bucket(BucketPlace),
+    /// A directory, as an absolute path (bytes, for names that are no UTF-8): entries become what they were.
+    Directory(Vec<u8>),
+}
+
 /// Where objects go: a bucket of one S3 service, and the prefix of every key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Destination {
+pub struct BucketPlace {
     /// Bucket name.
     pub bucket: String,
     /// Prefix as the user wrote it; [`crate::path::KeyMap`] normalises it.
@@ -126,9 +134,20 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Shows `s3://bucket/prefix`.
+    /// Shows it to a person: `s3://bucket/prefix`, or a path, whose bytes that are no UTF-8 are `\x..`.
     pub fn url(&self) -> String {
-        url(&self.bucket, &self.prefix)
+        match self {
+            Self::Bucket(place) => url(&place.bucket, &place.prefix),
+            Self::Directory(bytes) => shown_path(bytes),
+        }
+    }
+
+    /// The bucket; `None` for a directory.
+    pub fn bucket(&self) -> Option<&BucketPlace> {
+        match self {
+            Self::Bucket(place) => Some(place),
+            Self::Directory(_) => None,
+        }
     }
 }
 

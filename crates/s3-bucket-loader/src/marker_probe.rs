@@ -21,7 +21,7 @@ use crate::wiring::{Prepared, lone_pacer};
 
 /// Tries it and returns the settings with the answer. Where it cannot be tried, the load will say what is wrong.
 pub(crate) async fn with_answer(settings: RunSettings, prepared: &Prepared) -> RunSettings {
-    if settings.transfer.metadata == MetadataDialect::None {
+    if settings.transfer.metadata == MetadataDialect::None || prepared.tree.is_some() {
         return settings;
     }
     let store = prepared.open_store.open(lone_pacer(&settings));

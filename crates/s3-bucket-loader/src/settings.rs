@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum as _;
+use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, Destination, MetadataDialect, Mode, ObjectSettings, OwnerChange, Retention,
-    RunSettings, Scope, Selection, SourceBucket, SourceLocation, StopSettings, SymlinkPolicy,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, MetadataDialect, Mode, ModeChange, ObjectSettings,
+    OwnerChange, Retention, RunSettings, Scope, Selection, SourceBucket, SourceLocation,
+    StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, JobArgs, LockMode, Metadata, ObjectArgs, SelectArgs, SourceReadArgs, StopArgs,
-    Symlinks, Validate, ValidateArgs,
+    BucketArgs, JobArgs, LockMode, Metadata, ObjectArgs, RestoreArgs, SelectArgs, SourceReadArgs,
+    SourceServiceArgs, StopArgs, Symlinks, Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
 
@@ -32,7 +33,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     checked(RunSettings {
         mode: Mode::Load,
         source: source(&args.source, &args.read, &args.bucket)?,
-        destination: destination(&args.destination, &args.bucket)?,
+        destination: Destination::Bucket(destination(&args.destination, &args.bucket)?),
         select: selection(&args.select),
         transfer: TransferSettings {
             metadata: dialect(args.object.metadata),
@@ -55,6 +56,56 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     })
 }
 
+/// What `restore` is asked to do, to a directory that is there.
+pub(crate) fn of_restore(
+    args: &RestoreArgs,
+    directory: &Path,
+) -> Result<RunSettings, CommandFailure> {
+    let read = SourceReadArgs {
+        service: SourceServiceArgs::default(),
+        source_metadata: args.metadata,
+        source_names: args.names,
+    };
+    let location = source(&args.source, &read, &args.bucket)?;
+    let SourceLocation::Bucket(_) = &location else {
+        let error = anyhow!("the source `{}` is a directory", args.source.display());
+        return Err(CommandFailure::usage(error).advise("name s3://bucket/prefix"));
+    };
+    let (mut owner, mut mode) = (args.chown.clone(), args.chmod.clone());
+    if !rustix::process::geteuid().is_root() {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let (uid, gid) = (Some(uid.as_raw()), Some(gid.as_raw()));
+        owner = vec![OwnerChange { scope: Scope::All, uid, gid }];
+        // Rights of an owner are not given to another one.
+        mode.push(ModeChange { scope: Scope::Files, keep: 0o1777, set: 0 });
+    }
+    let batch = BatchSettings::default();
+    checked(RunSettings {
+        mode: Mode::Load,
+        source: location,
+        destination: Destination::Directory(directory.as_os_str().as_bytes().to_vec()),
+        select: selection(&args.select),
+        transfer: TransferSettings {
+            metadata: DirectoryStore::dialect(args.xattrs),
+            concurrency: args.concurrency,
+            bandwidth: args.bwlimit.map(|limit| Rate(limit.0 as f64)),
+            object: ObjectSettings {
+                owner,
+                mode,
+                takes_xattrs: args.xattrs,
+                ..ObjectSettings::default()
+            },
+            ..TransferSettings::default()
+        },
+        validate: evidence(args.validate),
+        batch: BatchSettings {
+            entries_max: args.entries_per_message.unwrap_or(batch.entries_max),
+            ..batch
+        },
+        stop: stop(&args.stop),
+    })
+}
+
 /// What `validate` is asked to do.
 pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFailure> {
     let validate = evidence(args.validate).ok_or_else(|| {
@@ -65,7 +116,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     checked(RunSettings {
         mode: Mode::ValidateOnly,
         source: source(&args.source, &args.read, &args.bucket)?,
-        destination: destination(&args.destination, &args.bucket)?,
+        destination: Destination::Bucket(destination(&args.destination, &args.bucket)?),
         select: Selection {
             leaves_out_directories: metadata == MetadataDialect::None,
             ..selection(&args.select)
@@ -100,17 +151,20 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
 /// What cannot be done with a bucket as source.
 fn bucket_faults(settings: &RunSettings, bucket: &SourceBucket) -> Vec<&'static str> {
     let destination = &settings.destination;
-    let is_same_bucket = bucket.bucket == destination.bucket
-        && bucket.endpoint_url == destination.endpoint_url
-        && (settings.mode == Mode::Load);
+    let place = destination.bucket().filter(|_| settings.mode == Mode::Load);
+    let same = place.filter(|place| {
+        (&bucket.bucket, &bucket.endpoint_url) == (&place.bucket, &place.endpoint_url)
+    });
     let folder = |prefix: &str| match prefix.trim_matches('/') {
         "" => String::new(),
         prefix => format!("{prefix}/"),
     };
-    let (from, to) = (folder(&bucket.prefix), folder(&destination.prefix));
-    let is_within = from.starts_with(&to) || to.starts_with(&from);
+    let is_within = same.is_some_and(|place| {
+        let (from, to) = (folder(&bucket.prefix), folder(&place.prefix));
+        from.starts_with(&to) || to.starts_with(&from)
+    });
     let faults = [
-        (is_same_bucket && is_within, "source and destination lie within each other"),
+        (is_within, "source and destination lie within each other"),
         (
             settings.select.symlinks == SymlinkPolicy::Follow,
             "--symlinks follow is for directories: nothing is looked up where a link of a bucket leads",
@@ -176,13 +230,13 @@ fn source_path(typed: &Path) -> Result<PathBuf, CommandFailure> {
 }
 
 /// Reads where objects go.
-pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<BucketPlace, CommandFailure> {
     let Some(rest) = typed.strip_prefix("s3://") else {
         let error = anyhow!("the destination `{typed}` is not of the form s3://bucket/prefix");
         return Err(CommandFailure::usage(error));
     };
     let (name, prefix) = bucket_and_prefix(rest)?;
-    Ok(Destination {
+    Ok(BucketPlace {
         bucket: name,
         prefix,
         endpoint_url: bucket.endpoint_url.clone(),
@@ -220,7 +274,7 @@ fn bucket_and_prefix(rest: &str) -> Result<(String, String), CommandFailure> {
 }
 
 /// Reads a destination that is only looked at.
-pub(crate) fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+pub(crate) fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<BucketPlace, CommandFailure> {
     destination(typed, bucket)
 }
 

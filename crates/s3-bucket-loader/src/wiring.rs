@@ -9,11 +9,14 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use s3bl_adapters::source::bucket::BucketSource;
 use s3bl_adapters::source::dir::DirectorySource;
+use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::{
     Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
 };
 use s3bl_core::path::KeyMap;
-use s3bl_core::settings::{Destination, Mode, RunSettings, SourceBucket, SourceLocation};
+use s3bl_core::settings::{
+    BucketPlace, Destination, Mode, RunSettings, SourceBucket, SourceLocation,
+};
 use s3bl_core::throttle::ThrottleSettings;
 use s3bl_port::pacer::Pacer;
 use s3bl_port::source::Source;
@@ -32,6 +35,8 @@ pub(crate) struct Prepared {
     pub open_store: Arc<dyn OpenStore>,
     /// What the service checks.
     pub checks: Checks,
+    /// The directory that is written to, if it is one.
+    pub tree: Option<DirectoryStore>,
 }
 
 /// Fixed access keys, for the server within this program.
@@ -49,7 +54,16 @@ pub(crate) async fn prepare(
     keys: Option<&FixedKeys>,
 ) -> Result<Prepared, CommandFailure> {
     let source = open_source(settings, keys).await?;
-    let bucket = open_bucket(&settings.destination, keys).await?;
+    let place = match &settings.destination {
+        Destination::Bucket(place) => place,
+        Destination::Directory(path) => {
+            let tree = open_tree(path, settings)?;
+            let open_store = Arc::new(OpenTree(tree.clone()));
+            let checks = Checks::Crc64Nvme;
+            return Ok(Prepared { source, open_store, checks, tree: Some(tree) });
+        }
+    };
+    let bucket = open_bucket(place, keys).await?;
     let attributes = ObjectStyle::attributes(&settings.transfer).map_err(CommandFailure::usage)?;
     let checks = match settings.mode {
         Mode::Load => try_checks(&bucket, settings, &attributes).await?,
@@ -58,7 +72,7 @@ pub(crate) async fn prepare(
     let style = ObjectStyle::new(&settings.transfer, checks).map_err(CommandFailure::usage)?;
     let style = Arc::new(style);
     let open_store = Arc::new(OpenBucket { bucket, style });
-    Ok(Prepared { source, open_store, checks })
+    Ok(Prepared { source, open_store, checks, tree: None })
 }
 
 /// Opens the source of a run.
@@ -96,7 +110,7 @@ async fn open_source_bucket(
 
 /// Finds the bucket, and says what to do if that fails.
 pub(crate) async fn open_bucket(
-    destination: &Destination,
+    destination: &BucketPlace,
     keys: Option<&FixedKeys>,
 ) -> Result<Bucket, CommandFailure> {
     let settings = ConnectSettings {
@@ -180,6 +194,22 @@ async fn try_checks(
             CommandFailure::could_not_run(error).advise(advice)
         },
     )
+}
+
+fn open_tree(path: &[u8], settings: &RunSettings) -> Result<DirectoryStore, CommandFailure> {
+    let path = Path::new(OsStr::from_bytes(path));
+    DirectoryStore::open(path, &settings.transfer)
+        .with_context(|| format!("open the destination `{}`", path.display()))
+        .map_err(CommandFailure::could_not_run)
+}
+
+/// Gives every lane the same directory.
+struct OpenTree(DirectoryStore);
+
+impl OpenStore for OpenTree {
+    fn open(&self, _pacer: Arc<dyn Pacer>) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
 }
 
 /// Opens the store for lanes.

@@ -5,6 +5,7 @@
 
 pub mod fleet;
 pub mod object;
+pub mod restore;
 pub mod rights;
 pub mod source;
 pub mod tags;
@@ -20,6 +21,7 @@ pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
+pub use restore::RestoreArgs;
 pub use source::{SourceReadArgs, SourceServiceArgs};
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
@@ -55,6 +57,9 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Say what a load would do: entries, bytes, what cannot be represented, requests, cost
     Plan(LoadArgs),
+    /// Bring back what lies in a bucket: files, directories and links, with owner, mode and times
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(RestoreArgs),
     /// Go on with a run that was interrupted
     Resume(RunArgs),
     /// Try again what failed in a run, and only that

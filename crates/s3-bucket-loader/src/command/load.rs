@@ -1,6 +1,8 @@
 //! `load` and `validate`: a new run from its first moment to its report.
 
+use anyhow::Context as _;
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
+use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::Checks;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{Mode, RunSettings};
@@ -97,7 +99,21 @@ pub(crate) async fn lead_run(
     let place = stage.home.place(&header.run);
     stage.log.open(place.folder()).map_err(CommandFailure::could_not_run)?;
     let progress = progress_style(stage);
-    lead(ledger, prepared, LeadSettings { crew, progress, place }).await
+    let tree = prepared.tree.clone();
+    let led = lead(ledger, prepared, LeadSettings { crew, progress, place }).await;
+    if let Some(tree) = tree {
+        bring_to_disk(tree).await?;
+    }
+    led
+}
+
+/// What was restored survives a loss of power from here on.
+async fn bring_to_disk(tree: DirectoryStore) -> Result<(), CommandFailure> {
+    let synced = tokio::task::spawn_blocking(move || tree.sync()).await;
+    synced
+        .context("bring the destination to the disk")
+        .and_then(|synced| synced.context("bring the destination to the disk"))
+        .map_err(CommandFailure::could_not_run)
 }
 
 fn progress_style(stage: &Stage) -> ProgressStyle {

@@ -64,7 +64,9 @@ struct Sink<'a> {
 pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
     let settings = settings::of_job(&args.job)?;
     let source = open_source(&settings, None).await?;
-    open_bucket(&settings.destination, None).await?;
+    if let Some(place) = settings.destination.bucket() {
+        open_bucket(place, None).await?;
+    }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let crawl = CrawlPlan { selection: settings.select.clone(), batch: settings.batch, threads };
     let keys = KeyMap::of(&settings);

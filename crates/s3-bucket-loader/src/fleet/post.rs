@@ -10,7 +10,7 @@ use s3bl_adapters::channel::sealed::Refusals;
 use s3bl_adapters::channel::secure_queues;
 use s3bl_core::id::WorkerId;
 use s3bl_core::master::Phase;
-use s3bl_core::settings::{Destination, RunSettings, SourceLocation};
+use s3bl_core::settings::{BucketPlace, Destination, RunSettings, SourceLocation};
 use s3bl_core::wire::{Progress, RunDocument, SealKey, WorkerReport, WorkerState, decode, encode};
 use s3bl_core::worker::WorkerSettings;
 use s3bl_port::channel::WorkerEnd;
@@ -46,7 +46,7 @@ pub(crate) struct Pins {
     /// A source bucket's service as this machine reaches it.
     pub source_service: SourceServiceArgs,
     /// The only destination that is written to.
-    pub destination: Option<Destination>,
+    pub destination: Option<BucketPlace>,
     /// The bucket's service as this machine reaches it.
     pub endpoint_url: Option<String>,
     /// Its region.
@@ -145,13 +145,11 @@ async fn open(
 ) -> Result<(RunSettings, Prepared), CommandFailure> {
     let mut settings = document.settings.clone();
     if let Some(pinned) = &pins.destination {
-        let offered = &settings.destination;
-        if offered.bucket != pinned.bucket || offered.url() != pinned.url() {
-            let error = anyhow!(
-                "the run writes to {}, but this worker is pinned to {}",
-                offered.url(),
-                pinned.url()
-            );
+        let offered = settings.destination.url();
+        let pinned = Destination::Bucket(pinned.clone()).url();
+        if offered != pinned {
+            let error =
+                anyhow!("the run writes to {offered}, but this worker is pinned to {pinned}");
             return Err(CommandFailure::could_not_run(error)
                 .advise("start the worker with the run's --destination, or without one"));
         }
@@ -165,11 +163,11 @@ async fn open(
         bucket.region = service.source_region.or_else(|| bucket.region.take());
         bucket.profile = service.source_profile.or_else(|| bucket.profile.take());
     }
-    let destination = &mut settings.destination;
-    destination.endpoint_url =
-        pins.endpoint_url.clone().or_else(|| destination.endpoint_url.take());
-    destination.region = pins.region.clone().or_else(|| destination.region.take());
-    destination.profile = pins.profile.clone().or_else(|| destination.profile.take());
+    if let Destination::Bucket(place) = &mut settings.destination {
+        place.endpoint_url = pins.endpoint_url.clone().or_else(|| place.endpoint_url.take());
+        place.region = pins.region.clone().or_else(|| place.region.take());
+        place.profile = pins.profile.clone().or_else(|| place.profile.take());
+    }
     settings.transfer.concurrency = pins.concurrency.or(settings.transfer.concurrency);
     // The master spreads its limit over all workers; see `RunDocument::limits`.
     settings.transfer.bandwidth = None;

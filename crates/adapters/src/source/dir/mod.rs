@@ -25,4 +25,7 @@ mod share;
 mod walk;
 mod xattr;
 
+pub(crate) use confine::{Root, patiently};
 pub use directory::DirectorySource;
+pub(crate) use facts::posix_facts;
+pub(crate) use xattr::read as read_xattrs;
