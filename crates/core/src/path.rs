@@ -2,9 +2,10 @@
 //!
 //! A path is bytes from the walk to the report. The map to keys is injective: two paths never share a key, and
 //! what has no key is refused by name, never changed. `key` is the map, `percent` its way with bytes that no key can
-//! carry.
+//! carry, `origin` the way from the keys of a bucket that is read.
 
 mod key;
+mod origin;
 mod percent;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use key::{KeyMap, KeyRefusal, ObjectKey, ReaderLimit};
+pub use origin::{NoPath, Origin};
 pub use percent::percent_decoded;
 
 /// Why bytes are no path beneath a root.

@@ -55,11 +55,74 @@ pub enum Mode {
 pub enum SourceLocation {
     /// A directory, as an absolute path (bytes, for names that are no UTF-8).
     Directory(Vec<u8>),
+    /// A bucket.
+    Bucket(SourceBucket),
+}
+
+/// A bucket that is read: objects beneath a prefix of one S3 service, and how they are understood.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceBucket {
+    /// Bucket name.
+    pub bucket: String,
+    /// Prefix as the user wrote it; [`crate::path::Origin`] normalises it.
+    pub prefix: String,
+    /// The service's URL; `None` for AWS.
+    pub endpoint_url: Option<String>,
+    /// Region; found by asking when absent.
+    pub region: Option<String>,
+    /// Credentials profile.
+    pub profile: Option<String>,
+    /// How names were written that no key can carry.
+    pub names: NamePolicy,
+    /// Whose metadata is read; [`MetadataDialect::Union`] reads all of them.
+    pub metadata: MetadataDialect,
+}
+
+impl SourceBucket {
+    /// Shows `s3://bucket/prefix`.
+    pub fn url(&self) -> String {
+        url(&self.bucket, &self.prefix)
+    }
+}
+
+impl SourceLocation {
+    /// Shows it to a person: a path, whose bytes that are no UTF-8 are `\x..`, or `s3://bucket/prefix`.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Directory(bytes) => shown_path(bytes),
+            Self::Bucket(bucket) => bucket.url(),
+        }
+    }
+}
+
+fn shown_path(bytes: &[u8]) -> String {
+    bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
+        shown.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+        shown
+    })
+}
+
+fn url(bucket: &str, prefix: &str) -> String {
+    match prefix.trim_matches('/') {
+        "" => format!("s3://{bucket}"),
+        prefix => format!("s3://{bucket}/{prefix}"),
+    }
+}
+
+/// Where entries go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    /// A bucket: entries become objects.
+    Bucket(BucketPlace),
+    /// A directory, as an absolute path (bytes, for names that are no UTF-8): entries become what they were.
+    Directory(Vec<u8>),
 }
 
 /// Where objects go: a bucket of one S3 service, and the prefix of every key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Destination {
+pub struct BucketPlace {
     /// Bucket name.
     pub bucket: String,
     /// Prefix as the user wrote it; [`crate::path::KeyMap`] normalises it.
@@ -73,12 +136,19 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Shows `s3://bucket/prefix`.
+    /// Shows it to a person: `s3://bucket/prefix`, or a path, whose bytes that are no UTF-8 are `\x..`.
     pub fn url(&self) -> String {
-        let prefix = self.prefix.trim_matches('/');
-        match prefix {
-            "" => format!("s3://{}", self.bucket),
-            _ => format!("s3://{}/{prefix}", self.bucket),
+        match self {
+            Self::Bucket(place) => url(&place.bucket, &place.prefix),
+            Self::Directory(bytes) => shown_path(bytes),
+        }
+    }
+
+    /// The bucket; `None` for a directory.
+    pub fn bucket(&self) -> Option<&BucketPlace> {
+        match self {
+            Self::Bucket(place) => Some(place),
+            Self::Directory(_) => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use s3bl_core::metadata::Xattr;
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::{BatchSettings, Selection};
 use s3bl_core::task::{Class, Failure};
-use s3bl_core::toc::{PosixFacts, RootPrint, WalkTotals};
+use s3bl_core::toc::{PosixFacts, RootPrint, TocEntry, WalkTotals};
 
 /// A place that holds files.
 pub trait Source: Send + Sync {
@@ -26,7 +26,8 @@ pub trait Source: Send + Sync {
     /// Reads a whole file into the front of `buffer` and returns its facts, whose `size` says how much was read.
     ///
     /// The bytes are those of one version of the file: its facts before and after are equal and nothing follows
-    /// the last byte. `Ok(None)` if the file does not leave at least one byte of `buffer` free; open it instead.
+    /// the last byte. The facts may tell that it is no file but a link, whose bytes are its target, where a listing
+    /// does not ([`PosixFacts::kind`]). `Ok(None)` if the file does not leave at least one byte of `buffer` free; open it instead.
     fn read_whole(
         &self,
         path: &RelPath,
@@ -60,6 +61,33 @@ pub trait Source: Send + Sync {
     fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, SourceError> {
         let _ = (path, facts);
         Ok(Vec::new())
+    }
+
+    /// Whether facts are those of the version that the crawl listed. A source whose listing tells other times than its
+    /// files have has a way of its own to say so.
+    fn is_listed(&self, entry: &TocEntry, facts: &PosixFacts) -> bool {
+        facts.size == entry.size && facts.mtime == entry.mtime
+    }
+
+    /// How this source is read best.
+    fn habits(&self) -> Habits {
+        Habits::default()
+    }
+}
+
+/// How a source is read best: what it costs to ask, and what it costs to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Habits {
+    /// Most entries that one thread reads one after the other.
+    pub chunk_entries_max: usize,
+    /// Threads of one lane that may wait for the source at once.
+    pub threads: usize,
+}
+
+impl Default for Habits {
+    /// A file system, which answers a small question in microseconds: a hop to another thread costs more than a file.
+    fn default() -> Self {
+        Self { chunk_entries_max: 64, threads: 16 }
     }
 }
 

@@ -67,6 +67,18 @@ pub trait Store: Send + Sync {
     /// Fetches an object in pieces. `Ok(None)` only if the store surely has no such object.
     async fn get(&self, key: &ObjectKey) -> Result<Option<Box<dyn ObjectReader>>, StoreError>;
 
+    /// Puts right what entries that came later have changed of a directory: its times. Called when nothing is written any
+    /// more; of objects nothing changes.
+    async fn settle(&self, object: NewObject<'_>) -> Result<(), StoreError> {
+        let _ = object;
+        Ok(())
+    }
+
+    /// Whether this is a file system, where a question for one entry costs no more than a line of a listing.
+    fn is_tree(&self) -> bool {
+        false
+    }
+
     /// Requests sent so far, by kind (`put`, `part`, `list`, ...), repeated ones included.
     fn requests(&self) -> Vec<(&'static str, u64)>;
 }

@@ -21,7 +21,7 @@ use crate::wiring::{Prepared, lone_pacer};
 
 /// Tries it and returns the settings with the answer. Where it cannot be tried, the load will say what is wrong.
 pub(crate) async fn with_answer(settings: RunSettings, prepared: &Prepared) -> RunSettings {
-    if settings.transfer.metadata == MetadataDialect::None {
+    if settings.transfer.metadata == MetadataDialect::None || prepared.tree.is_some() {
         return settings;
     }
     let store = prepared.open_store.open(lone_pacer(&settings));
@@ -52,7 +52,7 @@ fn first_marker(settings: &RunSettings) -> Option<(RelPath, ObjectKey)> {
         return Some(found);
     }
     let filter = Filter::new(&settings.select).ok()?;
-    std::fs::read_dir(directory(&settings.source)).ok()?.flatten().find_map(|entry| {
+    std::fs::read_dir(directory(&settings.source)?).ok()?.flatten().find_map(|entry| {
         let name = entry.file_name();
         let name = name.as_bytes();
         let is_wanted = entry.file_type().is_ok_and(|it| it.is_dir())

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum as _;
+use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, Destination, HardLinkPolicy, ListFormat, ListSeparator, ListedEntries,
-    MetadataDialect, Mode, ObjectSettings, OwnerChange, Retention, RunSettings, Scope, Selection,
-    SourceLocation, SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
+    BatchSettings, BucketPlace, Destination, HardLinkPolicy, ListFormat, ListSeparator,
+    ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings, OwnerChange, Retention,
+    RunSettings, Scope, Selection, SourceBucket, SourceLocation, SpecialPolicy, StopSettings,
+    SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
@@ -18,7 +20,8 @@ use s3bl_core::unit::Rate;
 
 use crate::args::{
     BucketArgs, FilesFromFormat, HardLinks, Hidden, JobArgs, LockMode, Metadata, ObjectArgs,
-    SelectArgs, Specials, StopArgs, Symlinks, Validate, ValidateArgs,
+    RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials, StopArgs, Symlinks,
+    Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
 
@@ -34,8 +37,8 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let batch = BatchSettings::default();
     checked(RunSettings {
         mode: Mode::Load,
-        source: source(&args.source)?,
-        destination: destination(&args.destination, &args.bucket)?,
+        source: source(&args.source, &args.read, &args.bucket)?,
+        destination: Destination::Bucket(destination(&args.destination, &args.bucket)?),
         select: selection(&args.select),
         transfer: TransferSettings {
             metadata: dialect(args.object.metadata),
@@ -62,6 +65,56 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     })
 }
 
+/// What `restore` is asked to do, to a directory that is there.
+pub(crate) fn of_restore(
+    args: &RestoreArgs,
+    directory: &Path,
+) -> Result<RunSettings, CommandFailure> {
+    let read = SourceReadArgs {
+        service: SourceServiceArgs::default(),
+        source_metadata: args.metadata,
+        source_names: args.names,
+    };
+    let location = source(&args.source, &read, &args.bucket)?;
+    let SourceLocation::Bucket(_) = &location else {
+        let error = anyhow!("the source `{}` is a directory", args.source.display());
+        return Err(CommandFailure::usage(error).advise("name s3://bucket/prefix"));
+    };
+    let (mut owner, mut mode) = (args.chown.clone(), args.chmod.clone());
+    if !rustix::process::geteuid().is_root() {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let (uid, gid) = (Some(uid.as_raw()), Some(gid.as_raw()));
+        owner = vec![OwnerChange { scope: Scope::All, uid, gid }];
+        // Rights of an owner are not given to another one.
+        mode.push(ModeChange { scope: Scope::Files, keep: 0o1777, set: 0 });
+    }
+    let batch = BatchSettings::default();
+    checked(RunSettings {
+        mode: Mode::Load,
+        source: location,
+        destination: Destination::Directory(directory.as_os_str().as_bytes().to_vec()),
+        select: selection(&args.select),
+        transfer: TransferSettings {
+            metadata: DirectoryStore::dialect(args.xattrs),
+            concurrency: args.concurrency,
+            bandwidth: args.bwlimit.map(|limit| Rate(limit.0 as f64)),
+            object: ObjectSettings {
+                owner,
+                mode,
+                takes_xattrs: args.xattrs,
+                ..ObjectSettings::default()
+            },
+            ..TransferSettings::default()
+        },
+        validate: evidence(args.validate),
+        batch: BatchSettings {
+            entries_max: args.entries_per_message.unwrap_or(batch.entries_max),
+            ..batch
+        },
+        stop: stop(&args.stop),
+    })
+}
+
 /// What `validate` is asked to do.
 pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFailure> {
     let validate = evidence(args.validate).ok_or_else(|| {
@@ -71,8 +124,8 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     let object = ObjectSettings { names: args.names.into(), ..ObjectSettings::default() };
     checked(RunSettings {
         mode: Mode::ValidateOnly,
-        source: source(&args.source)?,
-        destination: destination(&args.destination, &args.bucket)?,
+        source: source(&args.source, &args.read, &args.bucket)?,
+        destination: Destination::Bucket(destination(&args.destination, &args.bucket)?),
         select: Selection {
             leaves_out_directories: metadata == MetadataDialect::None,
             ..selection(&args.select)
@@ -103,19 +156,71 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
             faults.push(format!("--files-from `{}` cannot be opened: {error}", file.display()));
         }
     }
+    if let SourceLocation::Bucket(bucket) = &settings.source {
+        faults.extend(bucket_faults(&settings, bucket).into_iter().map(str::to_owned));
+    }
     if faults.is_empty() {
         return Ok(settings);
     }
     Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
 }
 
+/// What cannot be done with a bucket as source.
+fn bucket_faults(settings: &RunSettings, bucket: &SourceBucket) -> Vec<&'static str> {
+    let destination = &settings.destination;
+    let place = destination.bucket().filter(|_| settings.mode == Mode::Load);
+    let same = place.filter(|place| {
+        (&bucket.bucket, &bucket.endpoint_url) == (&place.bucket, &place.endpoint_url)
+    });
+    let folder = |prefix: &str| match prefix.trim_matches('/') {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    };
+    let is_within = same.is_some_and(|place| {
+        let (from, to) = (folder(&bucket.prefix), folder(&place.prefix));
+        from.starts_with(&to) || to.starts_with(&from)
+    });
+    let faults = [
+        (is_within, "source and destination lie within each other"),
+        (
+            settings.select.symlinks == SymlinkPolicy::Follow,
+            "--symlinks follow is for directories: nothing is looked up where a link of a bucket leads",
+        ),
+        (
+            settings.transfer.metadata == MetadataDialect::Rclone,
+            "--metadata rclone needs a directory as source: whether an object of a bucket is a link is known only when it is read, and rclone has other keys for links",
+        ),
+    ];
+    faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, words)| words).collect()
+}
+
 /// Reads where files come from.
-pub(crate) fn source(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
-    if typed.as_bytes().starts_with(b"s3://") {
-        let error = anyhow!("the source `{}` is a bucket", typed.display());
-        return Err(CommandFailure::usage(error)
-            .advise("this version loads directories; name a directory as SRC"));
+pub(crate) fn source(
+    typed: &OsStr,
+    read: &SourceReadArgs,
+    bucket: &BucketArgs,
+) -> Result<SourceLocation, CommandFailure> {
+    if let Some(rest) = typed.as_bytes().strip_prefix(b"s3://") {
+        let rest = std::str::from_utf8(rest).map_err(|_| {
+            CommandFailure::usage(anyhow!("the source `{}` is not UTF-8", typed.display()))
+        })?;
+        let (name, prefix) = bucket_and_prefix(rest)?;
+        let (service, bucket) = (read.service.clone(), bucket.clone());
+        return Ok(SourceLocation::Bucket(SourceBucket {
+            bucket: name,
+            prefix,
+            endpoint_url: service.source_endpoint_url.or(bucket.endpoint_url),
+            region: service.source_region.or(bucket.region),
+            profile: service.source_profile.or(bucket.profile),
+            names: read.source_names.into(),
+            metadata: dialect(read.source_metadata),
+        }));
     }
+    source_directory(typed)
+}
+
+/// Reads a directory that files come from.
+pub(crate) fn source_directory(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
     let path = source_path(Path::new(typed))?;
     Ok(SourceLocation::Directory(path.as_os_str().as_bytes().to_vec()))
 }
@@ -142,11 +247,23 @@ fn source_path(typed: &Path) -> Result<PathBuf, CommandFailure> {
 }
 
 /// Reads where objects go.
-pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<BucketPlace, CommandFailure> {
     let Some(rest) = typed.strip_prefix("s3://") else {
         let error = anyhow!("the destination `{typed}` is not of the form s3://bucket/prefix");
         return Err(CommandFailure::usage(error));
     };
+    let (name, prefix) = bucket_and_prefix(rest)?;
+    Ok(BucketPlace {
+        bucket: name,
+        prefix,
+        endpoint_url: bucket.endpoint_url.clone(),
+        region: bucket.region.clone(),
+        profile: bucket.profile.clone(),
+    })
+}
+
+/// Reads what stands behind `s3://`.
+fn bucket_and_prefix(rest: &str) -> Result<(String, String), CommandFailure> {
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     if name.len() < 3 || name.len() > 63 || !name.bytes().all(is_legal) {
@@ -170,17 +287,11 @@ pub(crate) fn destination(typed: &str, bucket: &BucketArgs) -> Result<Destinatio
         let error = anyhow!("the prefix has {} bytes, and a key takes 1,024", prefix.len());
         return Err(CommandFailure::usage(error));
     }
-    Ok(Destination {
-        bucket: name.to_owned(),
-        prefix: prefix.to_owned(),
-        endpoint_url: bucket.endpoint_url.clone(),
-        region: bucket.region.clone(),
-        profile: bucket.profile.clone(),
-    })
+    Ok((name.to_owned(), prefix.to_owned()))
 }
 
 /// Reads a destination that is only looked at.
-pub(crate) fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<Destination, CommandFailure> {
+pub(crate) fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<BucketPlace, CommandFailure> {
     destination(typed, bucket)
 }
 
@@ -272,9 +383,10 @@ fn stop(args: &StopArgs) -> StopSettings {
     StopSettings { errors_max: if args.fail_fast { Some(0) } else { args.max_errors } }
 }
 
-/// The directory of a source.
-pub(crate) fn directory(source: &SourceLocation) -> &Path {
+/// The directory of a source; `None` for a bucket.
+pub(crate) fn directory(source: &SourceLocation) -> Option<&Path> {
     match source {
-        SourceLocation::Directory(bytes) => Path::new(OsStr::from_bytes(bytes)),
+        SourceLocation::Directory(bytes) => Some(Path::new(OsStr::from_bytes(bytes))),
+        SourceLocation::Bucket(_) => None,
     }
 }

@@ -1,15 +1,22 @@
 //! The one place that names vendors: it builds the doors of a run, and checks them before anything begins.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
+use s3bl_adapters::source::bucket::BucketSource;
 use s3bl_adapters::source::dir::DirectorySource;
+use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::{
     Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
 };
 use s3bl_core::path::KeyMap;
-use s3bl_core::settings::{Destination, Mode, RunSettings};
+use s3bl_core::settings::{
+    BucketPlace, Destination, Mode, RunSettings, SourceBucket, SourceLocation,
+};
 use s3bl_core::throttle::ThrottleSettings;
 use s3bl_port::pacer::Pacer;
 use s3bl_port::source::Source;
@@ -19,7 +26,6 @@ use s3bl_roles::worker::{Gate, OpenStore};
 use s3bl_s3::ErrorKind;
 
 use crate::failure::CommandFailure;
-use crate::settings::directory;
 
 /// The doors of a run, open and checked.
 pub(crate) struct Prepared {
@@ -31,6 +37,8 @@ pub(crate) struct Prepared {
     pub checks: Checks,
     /// What has to be done before the first object is checked.
     pub before_validate: Arc<Gate>,
+    /// The directory that is written to, if it is one.
+    pub tree: Option<DirectoryStore>,
 }
 
 /// Fixed access keys, for the server within this program.
@@ -47,8 +55,18 @@ pub(crate) async fn prepare(
     settings: &RunSettings,
     keys: Option<&FixedKeys>,
 ) -> Result<Prepared, CommandFailure> {
-    let source = open_source(settings)?;
-    let bucket = open_bucket(&settings.destination, keys).await?;
+    let source = open_source(settings, keys).await?;
+    let place = match &settings.destination {
+        Destination::Bucket(place) => place,
+        Destination::Directory(path) => {
+            let tree = open_tree(path, settings)?;
+            let open_store = Arc::new(OpenTree(tree.clone()));
+            let checks = Checks::Crc64Nvme;
+            let before_validate = Gate::open();
+            return Ok(Prepared { source, open_store, checks, tree: Some(tree), before_validate });
+        }
+    };
+    let bucket = open_bucket(place, keys).await?;
     let attributes = ObjectStyle::attributes(&settings.transfer).map_err(CommandFailure::usage)?;
     let checks = match settings.mode {
         Mode::Load => try_checks(&bucket, settings, &attributes).await?,
@@ -57,20 +75,45 @@ pub(crate) async fn prepare(
     let style = ObjectStyle::new(&settings.transfer, checks).map_err(CommandFailure::usage)?;
     let style = Arc::new(style);
     let open_store = Arc::new(OpenBucket { bucket, style });
-    Ok(Prepared { source, open_store, checks, before_validate: Gate::open() })
+    Ok(Prepared { source, open_store, checks, tree: None, before_validate: Gate::open() })
 }
 
 /// Opens the source of a run.
-pub(crate) fn open_source(settings: &RunSettings) -> Result<Arc<dyn Source>, CommandFailure> {
-    let root = directory(&settings.source);
+pub(crate) async fn open_source(
+    settings: &RunSettings,
+    keys: Option<&FixedKeys>,
+) -> Result<Arc<dyn Source>, CommandFailure> {
+    let root = match &settings.source {
+        SourceLocation::Bucket(bucket) => return open_source_bucket(settings, bucket, keys).await,
+        SourceLocation::Directory(bytes) => Path::new(OsStr::from_bytes(bytes)),
+    };
     let source = DirectorySource::open(root, settings.select.symlinks)
         .with_context(|| format!("open the source `{}`", root.display()))?;
     Ok(Arc::new(source))
 }
 
+async fn open_source_bucket(
+    settings: &RunSettings,
+    location: &SourceBucket,
+    keys: Option<&FixedKeys>,
+) -> Result<Arc<dyn Source>, CommandFailure> {
+    let asked = ConnectSettings {
+        bucket: location.bucket.clone(),
+        endpoint_url: location.endpoint_url.clone(),
+        region: location.region.clone(),
+        profile: location.profile.clone(),
+        keys: keys.map(|keys| (keys.access_key.clone(), keys.secret_key.clone())),
+    };
+    let bucket = connect(&asked).await.map_err(|error| explain(error, &location.bucket))?;
+    let takes_xattrs = settings.transfer.object.takes_xattrs;
+    let source = BucketSource::new(&bucket, location, takes_xattrs)
+        .context("start threads that read the source")?;
+    Ok(Arc::new(source))
+}
+
 /// Finds the bucket, and says what to do if that fails.
 pub(crate) async fn open_bucket(
-    destination: &Destination,
+    destination: &BucketPlace,
     keys: Option<&FixedKeys>,
 ) -> Result<Bucket, CommandFailure> {
     let settings = ConnectSettings {
@@ -80,11 +123,10 @@ pub(crate) async fn open_bucket(
         profile: destination.profile.clone(),
         keys: keys.map(|keys| (keys.access_key.clone(), keys.secret_key.clone())),
     };
-    connect(&settings).await.map_err(|error| explain(error, destination))
+    connect(&settings).await.map_err(|error| explain(error, &destination.bucket))
 }
 
-fn explain(error: ConnectError, destination: &Destination) -> CommandFailure {
-    let bucket = &destination.bucket;
+fn explain(error: ConnectError, bucket: &str) -> CommandFailure {
     let advice = match &error {
         ConnectError::Endpoint(_) => {
             return CommandFailure::usage(error)
@@ -155,6 +197,22 @@ async fn try_checks(
             CommandFailure::could_not_run(error).advise(advice)
         },
     )
+}
+
+fn open_tree(path: &[u8], settings: &RunSettings) -> Result<DirectoryStore, CommandFailure> {
+    let path = Path::new(OsStr::from_bytes(path));
+    DirectoryStore::open(path, &settings.transfer)
+        .with_context(|| format!("open the destination `{}`", path.display()))
+        .map_err(CommandFailure::could_not_run)
+}
+
+/// Gives every lane the same directory.
+struct OpenTree(DirectoryStore);
+
+impl OpenStore for OpenTree {
+    fn open(&self, _pacer: Arc<dyn Pacer>) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
 }
 
 /// Opens the store for lanes.

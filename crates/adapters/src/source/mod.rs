@@ -1,3 +1,5 @@
 //! Where entries and bytes come from.
 
+pub mod bucket;
 pub mod dir;
+mod outbox;

@@ -9,8 +9,8 @@ use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
 use s3bl_core::ledger::{Finding, Planned, Record, RunHeader, ValidateTally, Verdict, WriteTally};
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::{
-    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, TransferSettings,
 };
 use s3bl_core::task::{Class, Evidence, Failure, WriteOutcome, WriteProof, Written};
 use s3bl_core::toc::{EntryKind, Packer, TocEntry, WalkTotals};
@@ -44,13 +44,13 @@ pub(crate) fn header() -> RunHeader {
         settings: RunSettings {
             mode: Mode::default(),
             source: SourceLocation::Directory(b"/data/caf\xe9".to_vec()),
-            destination: Destination {
+            destination: Destination::Bucket(BucketPlace {
                 bucket: "bucket".to_owned(),
                 prefix: "a/b/".to_owned(),
                 endpoint_url: None,
                 region: Some("eu-central-1".to_owned()),
                 profile: None,
-            },
+            }),
             select: Selection::default(),
             transfer: TransferSettings::default(),
             validate: Some(Evidence::List),

@@ -7,8 +7,8 @@ use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use crate::ledger::{Planned, Recovered, WriteTally};
 use crate::path::RelPath;
 use crate::settings::{
-    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, TransferSettings,
 };
 use crate::task::{Class, Failure, Pass};
 use crate::toc::{EntryKind, Packer};
@@ -29,13 +29,13 @@ fn run_settings() -> RunSettings {
     RunSettings {
         mode: Mode::Load,
         source: SourceLocation::Directory(b"/source".to_vec()),
-        destination: Destination {
+        destination: Destination::Bucket(BucketPlace {
             bucket: "bucket".to_owned(),
             prefix: String::new(),
             endpoint_url: None,
             region: None,
             profile: None,
-        },
+        }),
         select: Selection::default(),
         transfer: TransferSettings::default(),
         validate: None,

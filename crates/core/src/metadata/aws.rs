@@ -4,7 +4,9 @@
 //! Times are nanoseconds as one integer, which is exact for every time. Source: Amazon FSx for Lustre User Guide, "POSIX
 //! metadata support for data repositories" (read 2026-11).
 
+use super::found::{FoundFacts, FoundMetadata, is_mode};
 use super::pairs::ObjectMetadata;
+use super::parse;
 use super::s3fs::Places;
 use super::text::{nanoseconds, push_decimal, push_octal, push_padded};
 use crate::toc::PosixFacts;
@@ -41,4 +43,18 @@ fn push_nanoseconds(text: &mut String, time: FileTime) {
         Ok(_) | Err(_) => text.push_str(&nanoseconds(time).to_string()),
     }
     text.push_str("ns");
+}
+
+/// Reads them; a time without its suffix is milliseconds, as File Gateway once wrote.
+pub(super) fn read(found: FoundMetadata<'_>) -> FoundFacts {
+    let time = |name| found.text(name).and_then(parse::nanoseconds_or_milliseconds);
+    let mode = found.text("file-permissions").and_then(|text| parse::radix(text, 8));
+    FoundFacts {
+        mode: mode.filter(|mode| is_mode(*mode)).and_then(|mode| u32::try_from(mode).ok()),
+        uid: found.text("file-owner").and_then(parse::id_in_decimal),
+        gid: found.text("file-group").and_then(parse::id_in_decimal),
+        mtime: time("file-mtime"),
+        atime: time("file-atime"),
+        ctime: None,
+    }
 }

@@ -10,8 +10,12 @@
 //! `__init__.py`, `getxattr`; rclone `backend/s3/s3.go` (read 2026-11); what s3fs wrote and read, by experiment.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::Value;
 
+use super::found::FoundMetadata;
 use super::pairs::{MetadataError, ObjectMetadata};
+use crate::limit::NAME_BYTES_MAX;
+use crate::path::percent_decoded;
 use crate::settings::MetadataDialect;
 
 /// An extended attribute of a file, `user.*` with its prefix.
@@ -127,4 +131,54 @@ fn text_of(name: &[u8]) -> Option<&str> {
 fn refused(xattr: &Xattr, reason: &'static str) -> MetadataError {
     let name = String::from_utf8_lossy(&xattr.name).escape_default().to_string();
     MetadataError::Xattr { name, reason }
+}
+
+/// The name space of attributes that belong to users. Others may carry rights, and are nobody's to give by an object.
+const USER: &str = "user.";
+
+/// Keys that are no attributes in the dialect of rclone, which has no way to tell.
+const RCLONE_OWN: [&str; 9] =
+    ["mode", "uid", "gid", "mtime", "atime", "btime", "rdev", "tier", "md5chksum"];
+
+/// Reads attributes back. The two forms of the key `xattr` differ at their first character: s3fs percent-encodes its `{`.
+pub(super) fn read(found: FoundMetadata<'_>, dialect: MetadataDialect) -> Vec<Xattr> {
+    let mut xattrs = match dialect {
+        MetadataDialect::None | MetadataDialect::AwsFiles => Vec::new(),
+        MetadataDialect::Rclone => read_rclone(found),
+        MetadataDialect::Union | MetadataDialect::S3fs | MetadataDialect::Yas3fs => {
+            found.text("xattr").map(read_json).unwrap_or_default()
+        }
+    };
+    xattrs.retain(|xattr| {
+        let name = &xattr.name;
+        name.starts_with(USER.as_bytes())
+            && (USER.len() + 1..=NAME_BYTES_MAX).contains(&name.len())
+            && !name.contains(&0)
+    });
+    xattrs.sort();
+    xattrs.dedup_by(|later, earlier| later.name == earlier.name);
+    xattrs
+}
+
+fn read_json(text: &str) -> Vec<Xattr> {
+    let is_plain = text.starts_with('{');
+    let json = if is_plain { Some(text.as_bytes().to_vec()) } else { percent_decoded(text) };
+    let json = json.and_then(|json| serde_json::from_slice::<serde_json::Map<_, _>>(&json).ok());
+    let value = |value: Value| {
+        let Value::String(text) = value else { return None };
+        if is_plain { Some(text.into_bytes()) } else { BASE64_STANDARD.decode(text).ok() }
+    };
+    let pairs = json.unwrap_or_default().into_iter();
+    pairs
+        .filter_map(|(name, it)| Some(Xattr { name: name.into_bytes(), value: value(it)? }))
+        .collect()
+}
+
+fn read_rclone(found: FoundMetadata<'_>) -> Vec<Xattr> {
+    let pairs = found.0.iter().filter(|(name, _)| !RCLONE_OWN.contains(&name.as_str()));
+    let xattr = |(name, value): &(String, Vec<u8>)| Xattr {
+        name: format!("{USER}{name}").into_bytes(),
+        value: value.clone(),
+    };
+    pairs.map(xattr).collect()
 }

@@ -4,7 +4,13 @@
 //! have none, since it would count a fraction in the wrong direction. Source: yas3fs `__init__.py`, `get_metadata`
 //! (read 2026-11).
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::found::{FoundFacts, FoundMetadata, is_mode};
 use super::pairs::ObjectMetadata;
+use super::parse;
 use super::text::{MODE_MASK, push_decimal, push_time};
 use crate::toc::{EntryKind, PosixFacts};
 
@@ -38,4 +44,34 @@ pub(super) fn add(metadata: &mut ObjectMetadata, kind: EntryKind, facts: &PosixF
         }
         text.push('}');
     });
+}
+
+/// Reads `attr`, or its older form `st_mode=33188;st_uid=0`.
+///
+/// Numbers only: yas3fs itself fails on a number in quotes. Digits are read as they stand, without a double in between.
+pub(super) fn read(found: FoundMetadata<'_>) -> FoundFacts {
+    let Some(text) = found.text("attr") else { return FoundFacts::default() };
+    let json = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(text).ok();
+    let value = |name: &str| match &json {
+        Some(json) => Some(json.get(name)?.get().to_owned()),
+        None => {
+            let mut pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(found, _)| found.trim() == name).map(|(_, value)| value.trim().to_owned())
+        }
+    };
+    // Python may write a whole number as `33188.0`.
+    let whole = |name| {
+        let text = value(name)?;
+        parse::radix(text.strip_suffix(".0").unwrap_or(&text), 10)
+    };
+    let id = |name| u32::try_from(whole(name)?).ok();
+    let time = |name| parse::seconds(&value(name)?);
+    FoundFacts {
+        mode: whole("st_mode").filter(|mode| is_mode(*mode)).and_then(|it| u32::try_from(it).ok()),
+        uid: id("st_uid"),
+        gid: id("st_gid"),
+        mtime: time("st_mtime"),
+        atime: time("st_atime"),
+        ctime: time("st_ctime"),
+    }
 }

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::RelPath;
+use super::origin::RCLONE_LINK;
 use super::percent::{breaks_xml, encoded, percent_decoded};
 use crate::limit::{KEY_BYTES_MAX, NAME_BYTES_MAX};
-use crate::settings::{MetadataDialect, NamePolicy, RunSettings};
+use crate::settings::{Destination, MetadataDialect, NamePolicy, RunSettings};
 use crate::toc::EntryKind;
-
-/// What rclone appends to the keys of links.
-const RCLONE_LINK: &str = ".rclonelink";
 
 /// The key that yas3fs reads the root of a bucket from.
 const YAS3FS_ROOT: &str = ".";
+
+/// The key of the root of a directory.
+const TREE_ROOT: &str = "/";
 
 /// Why a path has no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +93,8 @@ pub struct KeyMap {
     prefix: String,
     names: NamePolicy,
     dialect: MetadataDialect,
+    /// Whether the keys are those of a directory, which has none of the limits of buckets.
+    is_tree: bool,
 }
 
 impl KeyMap {
@@ -103,13 +106,24 @@ impl KeyMap {
     /// The map of a run.
     pub fn of(settings: &RunSettings) -> Self {
         let transfer = &settings.transfer;
-        Self::with(&settings.destination.prefix, transfer.object.names, transfer.metadata)
+        match &settings.destination {
+            Destination::Bucket(place) => {
+                Self::with(&place.prefix, transfer.object.names, transfer.metadata)
+            }
+            Destination::Directory(_) => Self::tree(),
+        }
     }
 
-    fn with(prefix: &str, names: NamePolicy, dialect: MetadataDialect) -> Self {
+    /// The map of a directory: every path has a key, which only the store itself reads.
+    pub fn tree() -> Self {
+        let is_tree = true;
+        Self { is_tree, ..Self::with("", NamePolicy::Percent, MetadataDialect::None) }
+    }
+
+    pub(super) fn with(prefix: &str, names: NamePolicy, dialect: MetadataDialect) -> Self {
         let trimmed = prefix.trim_matches('/');
         let prefix = if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") };
-        Self { prefix, names, dialect }
+        Self { prefix, names, dialect, is_tree: false }
     }
 
     /// The prefix of every key: empty, or closed by `/`.
@@ -138,7 +152,7 @@ impl KeyMap {
             EntryKind::Symlink | EntryKind::File | EntryKind::Special => "",
         };
         let bytes = self.prefix.len() + text.len() + ending.len();
-        if bytes > KEY_BYTES_MAX {
+        if bytes > KEY_BYTES_MAX && !self.is_tree {
             return Err(KeyRefusal::TooLong { bytes });
         }
         if let Some(character) = text.chars().find(|character| breaks_xml(*character)) {
@@ -161,7 +175,7 @@ impl KeyMap {
             return Some(ReaderLimit::CarriageReturn);
         }
         let bytes = path.split('/').map(str::len).max().unwrap_or(0);
-        (bytes > NAME_BYTES_MAX).then_some(ReaderLimit::LongName { bytes })
+        (bytes > NAME_BYTES_MAX && !self.is_tree).then_some(ReaderLimit::LongName { bytes })
     }
 
     /// The way back: path and kind of a key of this map, `Symlink` being told only by the dialect of rclone. `None` for a
@@ -190,6 +204,9 @@ impl KeyMap {
     fn root_marker(&self) -> Option<ObjectKey> {
         if !self.prefix.is_empty() {
             return Some(ObjectKey(self.prefix.clone()));
+        }
+        if self.is_tree {
+            return Some(ObjectKey(TREE_ROOT.to_owned()));
         }
         (self.dialect == MetadataDialect::Yas3fs).then(|| ObjectKey(YAS3FS_ROOT.to_owned()))
     }

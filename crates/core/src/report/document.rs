@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::{Conclusion, Outcome, Reason};
 use crate::ledger::{PhaseVisit, Recovered, RunHeader};
 use crate::master::{Ending, Phase};
-use crate::settings::SourceLocation;
 use crate::task::{Class, Evidence};
 use crate::unit::Timestamp;
 
@@ -165,7 +164,7 @@ impl Report {
         Self {
             schema: SCHEMA,
             run: header.run.to_string(),
-            source: shown_source(&settings.source),
+            source: settings.source.shown(),
             destination: settings.destination.url(),
             outcome: conclusion.outcome,
             exit_code: conclusion.exit_code(),
@@ -187,15 +186,6 @@ impl Report {
             channel: BTreeMap::new(),
         }
     }
-}
-
-fn shown_source(source: &SourceLocation) -> String {
-    let SourceLocation::Directory(bytes) = source;
-    bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
-        shown.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
-        shown
-    })
 }
 
 fn toc(sums: &Recovered) -> TocReport {

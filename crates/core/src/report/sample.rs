@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::id::{RunId, WorkerId};
 use crate::ledger::{Recovered, RunHeader, ValidateTally, WorkerTally, WriteTally};
 use crate::settings::{
-    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, TransferSettings,
 };
 use crate::task::Evidence;
 use crate::toc::{EntryKind, WalkTotals};
@@ -16,13 +16,13 @@ pub(super) fn settings() -> RunSettings {
     RunSettings {
         mode: Mode::Load,
         source: SourceLocation::Directory(b"/data/caf\xe9".to_vec()),
-        destination: Destination {
+        destination: Destination::Bucket(BucketPlace {
             bucket: "bucket".to_owned(),
             prefix: "a/b/".to_owned(),
             endpoint_url: None,
             region: None,
             profile: None,
-        },
+        }),
         select: Selection::default(),
         transfer: TransferSettings::default(),
         validate: Some(Evidence::List),

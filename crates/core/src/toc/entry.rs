@@ -66,6 +66,18 @@ pub struct PosixFacts {
     pub rdev: u64,
 }
 
+impl PosixFacts {
+    /// What the type bits of the mode say. Without any it is a file.
+    pub fn kind(&self) -> EntryKind {
+        match self.mode & 0o170_000 {
+            0 | 0o100_000 => EntryKind::File,
+            0o040_000 => EntryKind::Directory,
+            0o120_000 => EntryKind::Symlink,
+            _ => EntryKind::Special,
+        }
+    }
+}
+
 /// What the walk met. `seen = emitted + excluded + unreadable`, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WalkTotals {

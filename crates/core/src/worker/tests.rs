@@ -6,8 +6,8 @@ use super::*;
 use crate::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use crate::master::{Effect as MasterEffect, Event as MasterEvent, Master, MasterSettings, Phase};
 use crate::settings::{
-    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, TransferSettings,
 };
 use crate::task::Pass;
 use crate::unit::{ByteCount, Timestamp};
@@ -24,13 +24,13 @@ fn document(revision: u64, phase: Phase) -> Event {
     let settings = RunSettings {
         mode: Mode::Load,
         source: SourceLocation::Directory(b"/source".to_vec()),
-        destination: Destination {
+        destination: Destination::Bucket(BucketPlace {
             bucket: "bucket".to_owned(),
             prefix: String::new(),
             endpoint_url: None,
             region: None,
             profile: None,
-        },
+        }),
         select: Selection::default(),
         transfer: TransferSettings::default(),
         validate: None,

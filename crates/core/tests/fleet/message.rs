@@ -8,8 +8,8 @@ use s3bl_core::id::{Attempt, Epoch, RunId, TaskId, WorkerId};
 use s3bl_core::ledger::{ValidateTally, Verdict, WriteTally};
 use s3bl_core::master::MasterSettings;
 use s3bl_core::settings::{
-    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, TransferSettings,
 };
 use s3bl_core::task::{
     Class, Evidence, Failure, Pass, ValidateOutcome, WriteOutcome, WriteProof, Written,
@@ -42,13 +42,13 @@ pub(crate) fn run_settings(
     RunSettings {
         mode: Mode::Load,
         source: SourceLocation::Directory(b"/source".to_vec()),
-        destination: Destination {
+        destination: Destination::Bucket(BucketPlace {
             bucket: "bucket".to_owned(),
             prefix: String::new(),
             endpoint_url: None,
             region: None,
             profile: None,
-        },
+        }),
         select: Selection::default(),
         transfer: TransferSettings::default(),
         validate,

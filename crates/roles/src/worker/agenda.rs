@@ -12,8 +12,6 @@ use tokio::sync::watch;
 use super::batch::Batch;
 use super::lane::Upload;
 
-/// Most entries that are read in one go.
-const CHUNK_ENTRIES_MAX: usize = 64;
 /// Most bytes that are read in one go, unless one file has more: small enough to stay in a core's cache.
 const CHUNK_BYTES_MAX: u64 = 448 * 1024;
 
@@ -48,6 +46,8 @@ pub(super) struct Grouping {
     pub(super) is_sweep: bool,
     /// Size from which a file goes alone.
     pub(super) multipart_threshold: u64,
+    /// Most entries that are read in one go.
+    pub(super) entries_max: usize,
 }
 
 impl Default for Agenda {
@@ -137,7 +137,7 @@ impl Agenda {
 fn chunk(batch: &Batch, left: &Range<usize>, grouping: Grouping) -> usize {
     let mut bytes = 0u64;
     let mut count = 0;
-    for entry in batch.entries[left.clone()].iter().take(CHUNK_ENTRIES_MAX) {
+    for entry in batch.entries[left.clone()].iter().take(grouping.entries_max) {
         let size = if entry.kind == EntryKind::File { entry.size.0 } else { 0 };
         let is_alone = size >= grouping.multipart_threshold;
         bytes = bytes.saturating_add(size + 1);

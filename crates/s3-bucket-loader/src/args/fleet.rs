@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{BucketArgs, HookArgs, JobArgs, value};
+use super::{BucketArgs, HookArgs, JobArgs, SourceServiceArgs, value};
 
 pub(super) const MASTER_EXAMPLES: &str = "\
 Examples:
@@ -108,7 +108,7 @@ pub struct MasterArgs {
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {
     /// Where the source is on this machine [default: where the master has it]
-    #[arg(long, env = "S3BL_SOURCE", value_name = "DIR")]
+    #[arg(long, env = "S3BL_SOURCE", value_name = "SRC")]
     pub source: Option<OsString>,
     /// The only destination that this worker writes to: s3://bucket/prefix [default: the master's]
     #[arg(long, env = "S3BL_DESTINATION", value_name = "DEST")]
@@ -140,6 +140,9 @@ pub struct WorkerArgs {
     /// Where the bucket is, if other than the master says.
     #[command(flatten)]
     pub bucket: BucketArgs,
+    /// Where a source bucket is, if other than the master says.
+    #[command(flatten)]
+    pub source_service: SourceServiceArgs,
 }
 
 /// `cleanup`.

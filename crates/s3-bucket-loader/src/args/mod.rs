@@ -6,7 +6,9 @@
 pub mod fleet;
 pub mod hook;
 pub mod object;
+pub mod restore;
 pub mod rights;
+pub mod source;
 pub mod tags;
 pub mod value;
 
@@ -21,6 +23,8 @@ pub use fleet::{
 };
 pub use hook::HookArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
+pub use restore::RestoreArgs;
+pub use source::{SourceReadArgs, SourceServiceArgs};
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
 ///
@@ -42,7 +46,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Load a directory into a bucket, and validate every entry
+    /// Load a directory (or a bucket) into a bucket, and validate every entry
     #[command(after_help = LOAD_EXAMPLES)]
     Load(LoadArgs),
     /// Lead a load that workers on other machines do
@@ -55,6 +59,9 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Say what a load would do: entries, bytes, what cannot be represented, requests, cost
     Plan(LoadArgs),
+    /// Bring back what lies in a bucket: files, directories and links, with owner, mode and times
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(RestoreArgs),
     /// Go on with a run that was interrupted
     Resume(RunArgs),
     /// Try again what failed in a run, and only that
@@ -324,7 +331,7 @@ pub struct LoadArgs {
 /// What to load, and how: the same for `load` and `master`.
 #[derive(Debug, Clone, Args)]
 pub struct JobArgs {
-    /// Directory to load
+    /// What to load: a directory, or s3://bucket/prefix
     #[arg(value_name = "SRC")]
     pub source: OsString,
     /// Where to: s3://bucket/prefix
@@ -348,12 +355,15 @@ pub struct JobArgs {
     /// Where the bucket is.
     #[command(flatten)]
     pub bucket: BucketArgs,
+    /// A bucket as source.
+    #[command(flatten)]
+    pub read: SourceReadArgs,
 }
 
 /// `validate`.
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
-    /// Directory that was loaded
+    /// What was loaded: a directory, or s3://bucket/prefix
     #[arg(value_name = "SRC")]
     pub source: OsString,
     /// Where it is: s3://bucket/prefix
@@ -380,6 +390,9 @@ pub struct ValidateArgs {
     /// Where the bucket is.
     #[command(flatten)]
     pub bucket: BucketArgs,
+    /// A bucket as source.
+    #[command(flatten)]
+    pub read: SourceReadArgs,
 }
 
 /// `resume` and `retry`.

@@ -118,7 +118,8 @@ async fn show_objects(
     settings: &s3bl_core::settings::RunSettings,
     keys: &FixedKeys,
 ) -> Result<(), CommandFailure> {
-    let bucket = open_bucket(&settings.destination, Some(keys)).await?;
+    let place = settings.destination.bucket().context("the sample goes to a bucket")?;
+    let bucket = open_bucket(place, Some(keys)).await?;
     let prefix = format!("{PREFIX}/");
     let list = ListObjectsV2::new(&bucket.name, &prefix);
     let page = bucket.client.list_objects_v2(&list).await.context("list what was written")?;

@@ -2,7 +2,7 @@
 
 use s3bl_adapters::store::s3::{Bucket, Checks, ObjectStyle, probe};
 use s3bl_core::path::KeyMap;
-use s3bl_core::settings::{Destination, TransferSettings};
+use s3bl_core::settings::{BucketPlace, TransferSettings};
 use s3bl_s3::{ErrorKind, HeadObject, ListObjectsV2};
 use serde::Serialize;
 
@@ -103,7 +103,7 @@ fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::remove_file(path)
 }
 
-async fn look_at_bucket(bucket: &Bucket, destination: &Destination, findings: &mut Vec<Finding>) {
+async fn look_at_bucket(bucket: &Bucket, destination: &BucketPlace, findings: &mut Vec<Finding>) {
     let keys = KeyMap::new(&destination.prefix);
     let client = &bucket.client;
     let list =

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
+use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::Checks;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
@@ -115,7 +117,7 @@ pub(super) fn new_run(
     if !stage.talk.quiet {
         let run = &header.run;
         let verb = if header.settings.mode == Mode::Load { "loading" } else { "validating" };
-        let source = directory(&header.settings.source).display();
+        let source = header.settings.source.shown();
         let destination = header.settings.destination.url();
         talk::say(&format!("run {run}: {verb} {source} to {destination}"));
     }
@@ -133,7 +135,21 @@ pub(crate) async fn lead_run(
     let place = stage.home.place(&header.run);
     stage.log.open(place.folder()).map_err(CommandFailure::could_not_run)?;
     let progress = progress_style(stage);
-    lead(ledger, prepared, LeadSettings { crew, progress, place }).await
+    let tree = prepared.tree.clone();
+    let led = lead(ledger, prepared, LeadSettings { crew, progress, place }).await;
+    if let Some(tree) = tree {
+        bring_to_disk(tree).await?;
+    }
+    led
+}
+
+/// What was restored survives a loss of power from here on.
+async fn bring_to_disk(tree: DirectoryStore) -> Result<(), CommandFailure> {
+    let synced = tokio::task::spawn_blocking(move || tree.sync()).await;
+    synced
+        .context("bring the destination to the disk")
+        .and_then(|synced| synced.context("bring the destination to the disk"))
+        .map_err(CommandFailure::could_not_run)
 }
 
 fn progress_style(stage: &Stage) -> ProgressStyle {
@@ -148,7 +164,9 @@ fn now_ms() -> u64 {
 
 /// A ledger beneath the source would be loaded while it grows.
 fn refuse_home_in_source(stage: &Stage, settings: &RunSettings) -> Result<(), CommandFailure> {
-    let source = directory(&settings.source);
+    let Some(source) = directory(&settings.source) else {
+        return Ok(());
+    };
     let home = stage.home.path();
     let nearest = home.ancestors().find_map(|path| std::fs::canonicalize(path).ok());
     if nearest.is_some_and(|nearest| nearest.starts_with(source)) && source.parent().is_some() {

@@ -8,6 +8,7 @@ mod load;
 mod master;
 mod plan;
 mod report;
+mod restore;
 mod run;
 mod status;
 mod worker;
@@ -38,6 +39,7 @@ pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
         Command::Load(args) => wait(load::load(&stage, &args)),
         Command::Validate(args) => wait(load::validate(&stage, &args)),
         Command::Plan(args) => wait(plan::plan(&stage, &args)),
+        Command::Restore(args) => wait(restore::restore(&stage, &args)),
         Command::Resume(args) => wait(run::resume(&stage, &args)),
         Command::Retry(args) => wait(run::retry(&stage, &args)),
         Command::Master(args) => wait(master::master(&stage, &args)),

@@ -19,7 +19,7 @@ use super::Stage;
 use crate::args::LoadArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::settings::{self, directory};
+use crate::settings;
 use crate::talk;
 use crate::wiring::{open_bucket, open_source};
 
@@ -65,8 +65,10 @@ struct Sink<'a> {
 /// `plan SRC DEST`, and `load --dry-run`.
 pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
     let settings = settings::of_job(&args.job)?;
-    let source = open_source(&settings)?;
-    open_bucket(&settings.destination, None).await?;
+    let source = open_source(&settings, None).await?;
+    if let Some(place) = settings.destination.bucket() {
+        open_bucket(place, None).await?;
+    }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let crawl = CrawlPlan { selection: settings.select.clone(), batch: settings.batch, threads };
     let keys = KeyMap::of(&settings);
@@ -78,7 +80,7 @@ pub(crate) async fn plan(stage: &Stage, args: &LoadArgs) -> Result<Exit, Command
     let mut gathered = sink.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
     gathered.estimate.close(settings.validate);
     let plan = Plan {
-        source: directory(&settings.source).display().to_string(),
+        source: settings.source.shown(),
         destination: settings.destination.url(),
         toc,
         dollars: gathered.estimate.dollars(),

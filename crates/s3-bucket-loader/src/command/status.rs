@@ -20,7 +20,6 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Place, await_offer, channel_failure, find_key};
 use crate::home::ledger_failure;
-use crate::settings::directory;
 use crate::talk;
 
 /// How a run stands.
@@ -88,7 +87,7 @@ fn standing(header: &RunHeader, sums: &Recovered, is_being_led: bool) -> Standin
     Standing {
         run: header.run.to_string(),
         created: created.to_string(),
-        source: directory(&header.settings.source).display().to_string(),
+        source: header.settings.source.shown(),
         destination: header.settings.destination.url(),
         phase: sums.phase.map_or("NEW", s3bl_core::master::Phase::as_str),
         is_being_led,
@@ -191,7 +190,7 @@ fn heard_in_words(document: &RunDocument) -> String {
          unsound {unsound}\n  waits for {awaits}\n  {} workers\n",
         document.run,
         document.phase.as_str(),
-        directory(&document.settings.source).display(),
+        document.settings.source.shown(),
         document.settings.destination.url(),
         standing.written_bytes,
         standing.workers_total,

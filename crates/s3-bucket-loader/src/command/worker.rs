@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use s3bl_adapters::channel::sealed::Refusals;
 use s3bl_adapters::channel::secure_control;
 use s3bl_core::id::{RunId, WorkerId};
+use s3bl_core::settings::SourceLocation;
 use s3bl_core::wire::SealKey;
 use s3bl_core::worker::Departure;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind, WorkerEnd};
@@ -54,7 +55,8 @@ pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, Com
 
 fn pins(args: &WorkerArgs) -> Result<Pins, CommandFailure> {
     Ok(Pins {
-        source: args.source.as_deref().map(settings::source).transpose()?,
+        source: pinned_source(args)?,
+        source_service: args.source_service.clone(),
         destination: match &args.destination {
             Some(typed) => Some(settings::destination(typed, &args.bucket)?),
             None => None,
@@ -65,6 +67,18 @@ fn pins(args: &WorkerArgs) -> Result<Pins, CommandFailure> {
         concurrency: args.concurrency,
         master_silence: args.master_silence,
     })
+}
+
+/// A source that is elsewhere on this machine. How the objects of a bucket are understood is the master's to say, so it is
+/// never another bucket.
+fn pinned_source(args: &WorkerArgs) -> Result<Option<SourceLocation>, CommandFailure> {
+    let Some(typed) = &args.source else { return Ok(None) };
+    if typed.as_encoded_bytes().starts_with(b"s3://") {
+        let error = anyhow!("`--source {}` names a bucket", typed.display());
+        return Err(CommandFailure::usage(error)
+            .advise("leave it out: the master says which; --source-endpoint-url, --source-region and --source-profile are this machine's"));
+    }
+    settings::source_directory(typed).map(Some)
 }
 
 /// The name that was typed; else the machine's, with some chance behind it, since one machine may have several workers.

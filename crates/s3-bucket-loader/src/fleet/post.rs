@@ -10,7 +10,7 @@ use s3bl_adapters::channel::sealed::Refusals;
 use s3bl_adapters::channel::secure_queues;
 use s3bl_core::id::WorkerId;
 use s3bl_core::master::Phase;
-use s3bl_core::settings::{Destination, RunSettings, SourceLocation};
+use s3bl_core::settings::{BucketPlace, Destination, RunSettings, SourceLocation};
 use s3bl_core::wire::{Progress, RunDocument, SealKey, WorkerReport, WorkerState, decode, encode};
 use s3bl_core::worker::WorkerSettings;
 use s3bl_port::channel::WorkerEnd;
@@ -20,6 +20,7 @@ use s3bl_roles::worker::{WorkerDoors, WorkerRole};
 use tokio::time::Instant;
 
 use super::crew::{BUFFER_BYTES, lane_settings, lanes};
+use crate::args::SourceServiceArgs;
 use crate::failure::CommandFailure;
 use crate::wiring::{self, Prepared, prepare};
 
@@ -42,8 +43,10 @@ pub(crate) struct Offer {
 pub(crate) struct Pins {
     /// Where the source is on this machine.
     pub source: Option<SourceLocation>,
+    /// A source bucket's service as this machine reaches it.
+    pub source_service: SourceServiceArgs,
     /// The only destination that is written to.
-    pub destination: Option<Destination>,
+    pub destination: Option<BucketPlace>,
     /// The bucket's service as this machine reaches it.
     pub endpoint_url: Option<String>,
     /// Its region.
@@ -63,11 +66,18 @@ impl Pins {
         if let Some(source) = &self.source {
             settings.source = source.clone();
         }
-        let destination = &mut settings.destination;
-        destination.endpoint_url =
-            self.endpoint_url.clone().or_else(|| destination.endpoint_url.take());
-        destination.region = self.region.clone().or_else(|| destination.region.take());
-        destination.profile = self.profile.clone().or_else(|| destination.profile.take());
+        if let SourceLocation::Bucket(bucket) = &mut settings.source {
+            let service = self.source_service.clone();
+            bucket.endpoint_url =
+                service.source_endpoint_url.or_else(|| bucket.endpoint_url.take());
+            bucket.region = service.source_region.or_else(|| bucket.region.take());
+            bucket.profile = service.source_profile.or_else(|| bucket.profile.take());
+        }
+        if let Destination::Bucket(place) = &mut settings.destination {
+            place.endpoint_url = self.endpoint_url.clone().or_else(|| place.endpoint_url.take());
+            place.region = self.region.clone().or_else(|| place.region.take());
+            place.profile = self.profile.clone().or_else(|| place.profile.take());
+        }
         settings.transfer.concurrency = self.concurrency.or(settings.transfer.concurrency);
         // The master spreads its limit over all workers; see `RunDocument::limits`.
         settings.transfer.bandwidth = None;
@@ -160,13 +170,11 @@ async fn open(
     pins: &Pins,
 ) -> Result<(RunSettings, Prepared), CommandFailure> {
     if let Some(pinned) = &pins.destination {
-        let offered = &document.settings.destination;
-        if offered.bucket != pinned.bucket || offered.url() != pinned.url() {
-            let error = anyhow!(
-                "the run writes to {}, but this worker is pinned to {}",
-                offered.url(),
-                pinned.url()
-            );
+        let offered = document.settings.destination.url();
+        let pinned = Destination::Bucket(pinned.clone()).url();
+        if offered != pinned {
+            let error =
+                anyhow!("the run writes to {offered}, but this worker is pinned to {pinned}");
             return Err(CommandFailure::could_not_run(error)
                 .advise("start the worker with the run's --destination, or without one"));
         }
@@ -189,7 +197,7 @@ fn compare_roots(
     if ours.is_like(masters) {
         return Ok(());
     }
-    let root = crate::settings::directory(&settings.source).display();
+    let root = settings.source.shown();
     let error = anyhow!(
         "the source `{root}` is another one here than at the master: here {ours}; there {masters}"
     );

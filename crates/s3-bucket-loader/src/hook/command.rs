@@ -64,11 +64,16 @@ impl Hooks {
 
     /// The commands for one run of a worker of this name.
     pub(crate) fn of_run(&self, run: &RunId, worker: &str, settings: &RunSettings) -> RunHooks {
-        let endpoint = settings.destination.endpoint_url.clone().unwrap_or_default();
+        let source = match directory(&settings.source) {
+            Some(path) => path.as_os_str().to_owned(),
+            None => settings.source.shown().into(),
+        };
+        let bucket = settings.destination.bucket();
+        let endpoint = bucket.and_then(|place| place.endpoint_url.clone()).unwrap_or_default();
         let facts = vec![
             ("S3BL_RUN", run.as_str().into()),
             ("S3BL_RUN_WORKER", worker.into()),
-            ("S3BL_RUN_SOURCE", directory(&settings.source).into()),
+            ("S3BL_RUN_SOURCE", source),
             ("S3BL_RUN_DESTINATION", settings.destination.url().into()),
             ("S3BL_RUN_ENDPOINT_URL", endpoint.into()),
         ];

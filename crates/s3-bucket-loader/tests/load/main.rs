@@ -9,6 +9,7 @@ mod faults;
 mod fleet;
 mod fleet_stage;
 mod fleet_trouble;
+mod from_bucket;
 mod hard_links;
 mod hooks;
 mod input;

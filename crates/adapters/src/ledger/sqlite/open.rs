@@ -207,7 +207,14 @@ fn prepare_writer(connection: &Connection) -> Result<(), Fault> {
 
 /// Writes the schema and the header in one transaction, so that a ledger is whole or blank.
 fn write_first(connection: &mut Connection, header: &RunHeader) -> Result<(), Fault> {
-    let SourceLocation::Directory(source) = &header.settings.source;
+    let url;
+    let source = match &header.settings.source {
+        SourceLocation::Directory(source) => source.as_slice(),
+        SourceLocation::Bucket(bucket) => {
+            url = bucket.url();
+            url.as_bytes()
+        }
+    };
     let settings = serde_json::to_string(&header.settings)
         .map_err(|error| Fault::damaged(format!("the settings have no JSON: {error}")))?;
     let transaction = connection.transaction()?;

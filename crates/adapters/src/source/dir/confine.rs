@@ -26,7 +26,7 @@ pub(super) const LIST_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// A source root, held open, so that everything is found beneath it even if its own path changes.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     directory: OwnedFd,
     follows_links: bool,
     has_openat2: bool,
@@ -35,7 +35,7 @@ pub(super) struct Root {
 
 impl Root {
     /// Opens the root; a link there is followed, since the user named it.
-    pub(super) fn open(path: &Path, follows_links: bool) -> Result<Self, Errno> {
+    pub(crate) fn open(path: &Path, follows_links: bool) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(path, flags, Mode::empty())?;
         let probe = rustix::fs::openat2(&directory, c".", flags, Mode::empty(), BENEATH);
@@ -50,13 +50,13 @@ impl Root {
     }
 
     /// Whether links are followed, on the way and at the end.
-    pub(super) fn follows_links(&self) -> bool {
+    pub(crate) fn follows_links(&self) -> bool {
         self.follows_links
     }
 
     /// Opens what lies at `path`; empty is the root. A link at the end is followed only if links are followed at
     /// all and `flags` do not forbid it.
-    pub(super) fn open_beneath(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open_beneath(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b".".as_slice() } else { path };
         let flags = flags | OFlags::CLOEXEC;
         if !self.has_openat2 {
@@ -71,7 +71,7 @@ impl Root {
     }
 
     /// Opens one name of a directory that was opened before; a link there is never followed.
-    pub(super) fn open_child(
+    pub(crate) fn open_child(
         &self,
         parent: BorrowedFd<'_>,
         name: &[u8],
@@ -82,7 +82,7 @@ impl Root {
     }
 
     /// Calls `open` with flags for reading that leave the time of access as it is, where the system permits it.
-    pub(super) fn keeping_access_time(
+    pub(crate) fn keeping_access_time(
         &self,
         flags: OFlags,
         open: impl Fn(OFlags) -> Result<OwnedFd, Errno>,
@@ -137,7 +137,7 @@ fn at_once<T>(mut attempt: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno>
 }
 
 /// Repeats, with pauses, what failed for want of descriptors, or because another process holds a lease.
-pub(super) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     for pause in PAUSES_MS {
         match attempt() {
             Err(Errno::AGAIN | Errno::MFILE | Errno::NFILE) => {

@@ -12,9 +12,9 @@ use super::confine::{Root, patiently};
 use super::descent::Descent;
 use super::facts::{DIRECTORY_FACTS, Device, device_of, examine, trouble};
 use super::listing::{Lister, RUN_NAMES};
-use super::outbox::Outbox;
 use super::share::Exchange;
 use super::walk::{Tree, Walker};
+use crate::source::outbox::Outbox;
 
 /// Descriptors of directories that all threads together hold, as far as each can do with its share of them.
 const HELD_MAX: usize = 64;

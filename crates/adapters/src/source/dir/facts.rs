@@ -55,7 +55,7 @@ pub(super) fn examine_name(
 }
 
 /// All facts of a file. Needs `StatxFlags::BASIC_STATS`.
-pub(super) fn posix_facts(found: &Statx) -> PosixFacts {
+pub(crate) fn posix_facts(found: &Statx) -> PosixFacts {
     PosixFacts {
         mode: u32::from(found.stx_mode),
         uid: found.stx_uid,

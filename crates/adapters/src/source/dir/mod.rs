@@ -22,10 +22,13 @@ mod facts;
 mod holes;
 mod list;
 mod listing;
-mod outbox;
+
 mod read;
 mod share;
 mod walk;
 mod xattr;
 
+pub(crate) use confine::{Root, patiently};
 pub use directory::DirectorySource;
+pub(crate) use facts::posix_facts;
+pub(crate) use xattr::read as read_xattrs;

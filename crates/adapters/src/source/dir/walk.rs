@@ -20,8 +20,8 @@ use super::facts::{
     kind, kind_of_type, trouble,
 };
 use super::listing::{Listed, Lister, Rest, Run};
-use super::outbox::Outbox;
 use super::share::Exchange;
+use crate::source::outbox::Outbox;
 
 /// Least time between two attempts of one thread to give work away, so that batches are not cut to pieces.
 const SPLIT_INTERVAL: Duration = Duration::from_millis(5);

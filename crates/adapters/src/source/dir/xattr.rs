@@ -21,7 +21,7 @@ const BYTES_FIRST: usize = 512;
 const BYTES_MAX: usize = 65_536;
 
 /// Reads them of the version that `facts` shows, as [`s3bl_port::source::Source::xattrs`] has it.
-pub(super) fn read(
+pub(crate) fn read(
     root: &Root,
     path: &RelPath,
     facts: &PosixFacts,

@@ -13,29 +13,29 @@ use super::classify::{may_have_applied, meaning, words};
 
 /// How requests are paced and repeated.
 #[derive(Clone)]
-pub(super) struct Attempts {
-    pub(super) pacer: Arc<dyn Pacer>,
-    pub(super) patience: Patience,
+pub(crate) struct Attempts {
+    pub(crate) pacer: Arc<dyn Pacer>,
+    pub(crate) patience: Patience,
 }
 
 /// A request that was answered.
-pub(super) struct Answered<T> {
-    pub(super) answer: T,
+pub(crate) struct Answered<T> {
+    pub(crate) answer: T,
     /// How often it had to be repeated.
-    pub(super) retries: u32,
+    pub(crate) retries: u32,
 }
 
 /// A request that came to nothing.
-pub(super) struct GivenUp {
-    pub(super) error: StoreError,
-    pub(super) kind: ErrorKind,
+pub(crate) struct GivenUp {
+    pub(crate) error: StoreError,
+    pub(crate) kind: ErrorKind,
     /// Whether any of the attempts may have been carried out.
-    pub(super) was_ambiguous: bool,
+    pub(crate) was_ambiguous: bool,
 }
 
 impl Attempts {
     /// Sends a request until it is answered, or trying again is useless.
-    pub(super) async fn send<T, F>(
+    pub(crate) async fn send<T, F>(
         &self,
         action: &'static str,
         bytes: u64,

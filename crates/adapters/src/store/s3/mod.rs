@@ -12,6 +12,7 @@ mod probe;
 mod store;
 mod style;
 
+pub(crate) use attempt::{Attempts, GivenUp};
 pub use open::{Bucket, ConnectError, ConnectSettings, connect};
 pub use probe::{Checks, probe};
 pub use store::S3Store;

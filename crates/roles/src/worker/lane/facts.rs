@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use s3bl_core::metadata::{ObjectMetadata, Xattr, object_metadata};
+use s3bl_core::path::ObjectKey;
 use s3bl_core::settings::MetadataDialect;
 use s3bl_core::task::{ValidateOutcome, Written};
 use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
 use s3bl_core::validate::judge_metadata;
 use s3bl_port::source::SourceError;
-use s3bl_port::store::Observed;
+use s3bl_port::store::{NewObject, Observed, StoreError};
 
 use super::Context;
+use super::write::kind_of;
 
 /// A verdict on the content, and if that is good, one on the metadata that a HEAD shows.
 pub(super) async fn with_metadata(
@@ -52,7 +54,27 @@ async fn expected_metadata(
     if facts.mtime != written.mtime || !is_size_same {
         return None;
     }
-    object_metadata(transfer, entry.kind, &facts, &xattrs).ok()
+    object_metadata(transfer, kind_of(entry, &facts), &facts, &xattrs).ok()
+}
+
+/// Lets a directory have its times back, which what came into it has changed. One that is another version by now, or cannot
+/// be examined, stays as it is.
+pub(super) async fn settle(
+    context: &Arc<Context>,
+    entry: &TocEntry,
+    written: &Written,
+    key: &ObjectKey,
+) -> Result<(), StoreError> {
+    let owned = entry.clone();
+    let looked = context.block(move |context| look_at(context, &owned)).await;
+    match looked.ok() {
+        Some((facts, xattrs)) if facts.mtime == written.mtime => {
+            let (facts, xattrs) = (&facts, xattrs.as_slice());
+            let object = NewObject { key, kind: EntryKind::Directory, facts, xattrs };
+            context.store.settle(object).await
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn look_at(context: &Context, entry: &TocEntry) -> Result<(PosixFacts, Vec<Xattr>), SourceError> {

@@ -84,7 +84,7 @@ async fn copy(
     }
     batch.note_copied(index);
     let sum = (original.whole.size, original.whole.crc64nvme);
-    Some(WriteOutcome::Written(written(entry, &facts, &stored, sum, 0)))
+    Some(WriteOutcome::Written(written(context, entry, &facts, &stored, sum, 0)))
 }
 
 /// Looks at the name once more: whoever waited for the upload may find another version by now.

@@ -110,8 +110,6 @@ pub(super) struct Shared {
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
-/// Threads of one lane that may wait for the source.
-const READER_THREADS: usize = 16;
 /// Most entries that are read ahead of the requests, and about how many bytes these may have: what waits long for its
 /// request has left the cores' caches.
 const AHEAD_ENTRIES_MAX: usize = 64;
@@ -135,7 +133,7 @@ pub(super) fn start(
     std::thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(READER_THREADS)
+            .max_blocking_threads(shared.source.habits().threads)
             .thread_name(format!("reader-{index}"))
             .build()
             .expect(
@@ -269,6 +267,7 @@ impl Lane {
         let grouping = Grouping {
             is_sweep: verify::is_sweep(&self.context.settings),
             multipart_threshold: transfer.multipart_threshold.0,
+            entries_max: self.context.source.habits().chunk_entries_max,
         };
         self.context.agenda.take(may_take_part, has_room, grouping)
     }

@@ -102,6 +102,9 @@ fn read_file(context: &Context, entry: &TocEntry, buffer: &mut [u8], start: usiz
         Ok(Some((facts, context.xattrs(&entry.path, &facts)?)))
     });
     match result {
+        Ok(Some((facts, _))) if facts.kind() != EntryKind::File => {
+            Place::Apart(read_late_kind(context, &facts, buffer))
+        }
         Ok(Some((facts, xattrs))) => {
             let length = usize::try_from(facts.size.0).expect("what was read fits the buffer");
             let crc64nvme = Crc64Nvme::of(&buffer[..length]);
@@ -110,6 +113,28 @@ fn read_file(context: &Context, entry: &TocEntry, buffer: &mut [u8], start: usiz
         Ok(None) => Place::Apart(Reading::Large),
         Err(failure) => Place::Apart(Reading::Failed(failure)),
     }
+}
+
+/// What was a file by its name is something else by its facts.
+fn read_late_kind(context: &Context, facts: &PosixFacts, buffer: &[u8]) -> Reading {
+    match facts.kind() {
+        EntryKind::Symlink if context.settings.symlinks == SymlinkPolicy::Skip => skipped_link(),
+        EntryKind::Symlink | EntryKind::File | EntryKind::Directory => {
+            let length = usize::try_from(facts.size.0).expect("what was read fits the buffer");
+            content(*facts, Vec::new(), Bytes::copy_from_slice(&buffer[..length]))
+        }
+        EntryKind::Special => skipped_special(),
+    }
+}
+
+fn skipped_special() -> Reading {
+    let message = "a FIFO, socket or device has no content to store";
+    Reading::Skipped(Failure::new(Class::SpecialFile, message, 1))
+}
+
+fn skipped_link() -> Reading {
+    let message = "symbolic links are left out by --symlinks skip";
+    Reading::Skipped(Failure::new(Class::SymlinkSkipped, message, 1))
 }
 
 fn read_directory(context: &Context, entry: &TocEntry) -> Reading {
@@ -125,8 +150,7 @@ fn read_directory(context: &Context, entry: &TocEntry) -> Reading {
 
 fn read_link(context: &Context, entry: &TocEntry) -> Reading {
     if context.settings.symlinks == SymlinkPolicy::Skip {
-        let message = "symbolic links are left out by --symlinks skip";
-        return Reading::Skipped(Failure::new(Class::SymlinkSkipped, message, 1));
+        return skipped_link();
     }
     match context.source.read_link(&entry.path) {
         // The system keeps no `user.*` of a link.

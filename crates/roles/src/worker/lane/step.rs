@@ -97,8 +97,8 @@ pub(super) async fn begin(context: &Arc<Context>, batch: &Arc<Batch>, step: &Upl
                         return refuse(context, batch, changed.failure(1)).await;
                     }
                     let sum = (plan.size, *crc64nvme);
-                    let mut written =
-                        written(&batch.entries[0], file.facts(), &stored, sum, plan.parts);
+                    let facts = file.facts();
+                    let mut written = written(context, entry, facts, &stored, sum, plan.parts);
                     written.retries += retries;
                     finish(context, batch, 0, WriteOutcome::Written(written)).await;
                 }

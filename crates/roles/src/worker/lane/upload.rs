@@ -16,7 +16,7 @@ use s3bl_port::store::{Body, NewObject, StoreError, Stored, StoredPart, UploadId
 use tokio::time::Instant;
 
 use super::read::{READ_ATTEMPTS_MAX, READ_PAUSE};
-use super::write::{fail, finish, key_of, written};
+use super::write::{fail, finish, key_of, kind_of, written};
 use super::{Context, LaneEvent, late, step};
 use crate::worker::batch::Batch;
 use crate::worker::buffer::Buffer;
@@ -112,7 +112,8 @@ async fn begin_attempt(context: &Arc<Context>, batch: &Arc<Batch>, index: usize,
             return finish(context, batch, index, WriteOutcome::Failed(failure)).await;
         }
     };
-    let object = NewObject { key: &key, kind: entry.kind, facts: &facts, xattrs: &xattrs };
+    let kind = kind_of(entry, &facts);
+    let object = NewObject { key: &key, kind, facts: &facts, xattrs: &xattrs };
     let id = match context.store.begin_upload(object).await {
         Ok(id) => id,
         Err(error) => return fail(context, batch, index, &error).await,
@@ -227,7 +228,7 @@ impl Upload {
                 if late::is_superseded(context, batch, &entry.path, version).await {
                     return write_again(context, batch, index, attempt).await;
                 }
-                let mut written = written(entry, facts, &stored, sum, self.plan.count());
+                let mut written = written(context, entry, facts, &stored, sum, self.plan.count());
                 written.retries += parts.iter().map(|part| part.retries).sum::<u32>();
                 finish(context, batch, index, WriteOutcome::Written(written)).await;
             }
@@ -310,7 +311,8 @@ async fn put_whole(
         }
     };
     let entry = &batch.entries[index];
-    let object = NewObject { key: &key, kind: entry.kind, facts: &facts, xattrs: &xattrs };
+    let kind = kind_of(entry, &facts);
+    let object = NewObject { key: &key, kind, facts: &facts, xattrs: &xattrs };
     let sum = (facts.size, body.crc64nvme);
     match context.store.put(object, body).await {
         Ok(stored) => {
@@ -318,7 +320,7 @@ async fn put_whole(
             if late::is_superseded(context, batch, &entry.path, (&facts, opened)).await {
                 return write_again(context, batch, index, attempt).await;
             }
-            let written = written(entry, &facts, &stored, sum, 0);
+            let written = written(context, entry, &facts, &stored, sum, 0);
             finish(context, batch, index, WriteOutcome::Written(written)).await;
         }
         Err(error) => fail(context, batch, index, &error).await,

@@ -53,7 +53,7 @@ pub(super) async fn check(context: &Arc<Context>, batch: &Arc<Batch>, range: Ran
             },
         }
     }
-    if is_sweep(&context.settings) {
+    if is_sweep(&context.settings) && !context.store.is_tree() {
         sweep(context, batch, &mut expected).await;
     }
     ask_each(context, batch, expected).await;
@@ -174,6 +174,9 @@ async fn ask(
     let entry = &batch.entries[index];
     let written = batch.written_of(index).expect("only written entries are asked for");
     let wanted = context.settings.validate.unwrap_or(Evidence::List);
+    if entry.kind == EntryKind::Directory && context.store.is_tree() {
+        facts::settle(context, entry, written, key).await?;
+    }
     batch.count_requests("head", 1);
     let Some(observed) = context.store.head(key).await? else {
         let message = "the store has no such object";

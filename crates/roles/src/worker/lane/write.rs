@@ -127,25 +127,33 @@ pub(super) async fn write(context: &Arc<Context>, batch: &Arc<Batch>, readied: R
             return;
         }
     };
-    let object = NewObject { key: &key, kind: entry.kind, facts: &facts, xattrs: &xattrs };
+    let kind = kind_of(entry, &facts);
+    let object = NewObject { key: &key, kind, facts: &facts, xattrs: &xattrs };
     let size = bytes.len() as u64;
     match context.store.put(object, Body { bytes, crc64nvme }).await {
         Ok(stored) => {
             Meter::add(&context.meter.sent_bytes, size);
-            if entry.kind == EntryKind::File
+            if kind == EntryKind::File
                 && late::is_superseded(context, batch, &entry.path, (&facts, read)).await
             {
                 return upload::write_again(context, batch, index, 1).await;
             }
-            let written = written(entry, &facts, &stored, (ByteCount(size), crc64nvme), 0);
+            let sum = (ByteCount(size), crc64nvme);
+            let written = written(context, entry, &facts, &stored, sum, 0);
             finish(context, batch, index, WriteOutcome::Written(written)).await;
         }
         Err(error) => fail(context, batch, index, &error).await,
     }
 }
 
+/// What an entry is: what its reader says, where the listing could not tell a link from a file.
+pub(super) fn kind_of(entry: &TocEntry, facts: &PosixFacts) -> EntryKind {
+    if entry.kind == EntryKind::File { facts.kind() } else { entry.kind }
+}
+
 /// What is remembered of an object that was written.
 pub(super) fn written(
+    context: &Context,
     entry: &TocEntry,
     facts: &PosixFacts,
     stored: &Stored,
@@ -160,7 +168,7 @@ pub(super) fn written(
         crc64nvme: Some(crc64nvme),
         proof: stored.proof,
         parts,
-        is_newer_than_toc: is_file && (facts.size != entry.size || facts.mtime != entry.mtime),
+        is_newer_than_toc: is_file && !context.source.is_listed(entry, facts),
         retries: stored.retries,
     }
 }

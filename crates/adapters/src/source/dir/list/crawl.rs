@@ -25,8 +25,8 @@ use s3bl_port::source::{CrawlPlan, CrawlSink, SourceError};
 use super::super::confine::{Root, patiently};
 use super::super::crawl::{device_to_stay_on, filter_of};
 use super::super::facts::{Device, ENTRY_FACTS, device_of, examine, file_time, kind, trouble};
-use super::super::outbox::Outbox;
 use super::lines::{BadLine, Lines, Named, Piece};
+use crate::source::outbox::Outbox;
 
 /// Bytes of the list that are read at once.
 const BUFFER_BYTES: usize = 256 * 1024;

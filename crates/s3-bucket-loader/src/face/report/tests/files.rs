@@ -7,8 +7,8 @@ use s3bl_core::ledger::{Finding, Record, RunHeader, Verdict};
 use s3bl_core::path::RelPath;
 use s3bl_core::report::{FailureLine, Report};
 use s3bl_core::settings::{
-    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, TransferSettings,
 };
 use s3bl_core::task::{Class, Failure};
 use s3bl_core::unit::Timestamp;
@@ -26,13 +26,13 @@ fn ledger(folder: &Path, findings: &[(Class, usize)]) -> SqliteLedger {
         settings: RunSettings {
             mode: Mode::Load,
             source: SourceLocation::Directory(b"/data".to_vec()),
-            destination: Destination {
+            destination: Destination::Bucket(BucketPlace {
                 bucket: "bucket".to_owned(),
                 prefix: String::new(),
                 endpoint_url: None,
                 region: None,
                 profile: None,
-            },
+            }),
             select: Selection::default(),
             transfer: TransferSettings::default(),
             validate: None,

@@ -1,4 +1,4 @@
-//! What one thread of the walk hands over: batches, findings and counts.
+//! What one thread of a walk or listing hands over: batches, findings and counts.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const HUNGRY_AGE: Duration = Duration::from_millis(50);
 const PROGRESS_ENTRIES: u64 = 1024;
 
 /// Cuts the entries of one thread into batches.
-pub(super) struct Outbox<'a> {
+pub(in crate::source) struct Outbox<'a> {
     sink: &'a dyn CrawlSink,
     limits: BatchSettings,
     packer: Packer,
@@ -37,7 +37,7 @@ pub(super) struct Outbox<'a> {
 }
 
 impl<'a> Outbox<'a> {
-    pub(super) fn new(sink: &'a dyn CrawlSink, limits: BatchSettings) -> Self {
+    pub(in crate::source) fn new(sink: &'a dyn CrawlSink, limits: BatchSettings) -> Self {
         Self {
             sink,
             limits,
@@ -51,7 +51,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// Adds an entry to the batch at hand, and hands that over when it is full.
-    pub(super) fn emit(
+    pub(in crate::source) fn emit(
         &mut self,
         path: &[u8],
         kind: EntryKind,
@@ -77,7 +77,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// Counts an entry that the filter kept out.
-    pub(super) fn exclude(&mut self) {
+    pub(in crate::source) fn exclude(&mut self) {
         self.count(|news| {
             news.seen += 1;
             news.excluded += 1;
@@ -85,7 +85,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// Counts and reports an entry that could not be examined.
-    pub(super) fn fail(&mut self, error: &SourceError) -> ControlFlow<()> {
+    pub(in crate::source) fn fail(&mut self, error: &SourceError) -> ControlFlow<()> {
         self.count(|news| {
             news.seen += 1;
             news.unreadable += 1;
@@ -96,7 +96,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// Hands over what is packed: the next entry does not follow the last one in the order of keys.
-    pub(super) fn close(&mut self) -> ControlFlow<()> {
+    pub(in crate::source) fn close(&mut self) -> ControlFlow<()> {
         self.begun = None;
         let Some(entries) = self.packer.finish() else { return ControlFlow::Continue(()) };
         let path = |bytes: &[u8]| RelPath::new(bytes).expect("the walk emits legal paths alone");
@@ -106,7 +106,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// Everything that went through, at the end.
-    pub(super) fn into_totals(mut self) -> WalkTotals {
+    pub(in crate::source) fn into_totals(mut self) -> WalkTotals {
         self.tell();
         self.totals
     }

@@ -1,0 +1,465 @@
+//! The door itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use s3bl_core::metadata::{Xattr, object_metadata};
+use s3bl_core::path::{ObjectKey, RelPath};
+use s3bl_core::plan::PartPlan;
+use s3bl_core::settings::{MetadataDialect, ObjectSettings, TransferSettings};
+use s3bl_core::task::{Class, WriteProof};
+use s3bl_core::toc::{EntryKind, PosixFacts};
+use s3bl_core::unit::ByteCount;
+use s3bl_port::store::{
+    Body, Listed, ListedUpload, NewObject, ObjectReader, Observed, Store, StoreError, Stored,
+    StoredPart, UploadId, Whole,
+};
+
+use super::inode::{dress, dress_link, examine, examine_open, facts, keeps_owners, stamp};
+use super::part::{Begun, Unnamed, make_named, open_named, sum_at, write_at};
+use super::place::{Target, fault, make_directory, trouble};
+
+/// Bytes that are read in one step.
+const STEP_BYTES: usize = 256 * 1024;
+
+/// Why there is no way to a directory.
+#[derive(Debug, thiserror::Error)]
+#[error("the directory cannot be opened")]
+pub struct OpenError(#[source] std::io::Error);
+
+/// A directory as a store. Cheap to clone.
+#[derive(Clone)]
+pub struct DirectoryStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Target,
+    transfer: TransferSettings,
+    puts: AtomicU64,
+    heads: AtomicU64,
+}
+
+impl DirectoryStore {
+    /// Opens a directory. Nothing outside of it is ever written, whatever links are in it.
+    ///
+    /// `transfer` says what replaces owner and mode, and into how large parts files are cut.
+    pub fn open(path: &Path, transfer: &TransferSettings) -> Result<Self, OpenError> {
+        let target = Target::open(path).map_err(|error| OpenError(error.into()))?;
+        let inner = Inner {
+            target,
+            transfer: transfer.clone(),
+            puts: AtomicU64::new(0),
+            heads: AtomicU64::new(0),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Brings all that was written to the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = self.inner.target.open_root().map_err(|error| trouble("sync", error))?;
+        let root = rustix::fs::openat(&root, c".", flags, Mode::empty());
+        root.and_then(rustix::fs::syncfs).map_err(|error| trouble("sync", error))
+    }
+
+    /// How metadata is spelt that VALIDATE compares: exact times, and attributes where they are taken along.
+    pub fn dialect(takes_xattrs: bool) -> MetadataDialect {
+        if takes_xattrs { MetadataDialect::Union } else { MetadataDialect::AwsFiles }
+    }
+
+    /// Does something that blocks on a thread that may wait.
+    async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// An entry that is written, with nothing borrowed.
+struct Entry {
+    key: ObjectKey,
+    kind: EntryKind,
+    facts: PosixFacts,
+    xattrs: Vec<Xattr>,
+}
+
+impl Inner {
+    fn entry(&self, object: &NewObject<'_>) -> Entry {
+        Entry {
+            key: object.key.clone(),
+            kind: object.kind,
+            facts: self.transfer.object.shown(object.kind, object.facts),
+            xattrs: object.xattrs.to_vec(),
+        }
+    }
+
+    fn put(&self, entry: &Entry, body: &Body) -> Result<Stored, StoreError> {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        let path = self.target.path(&entry.key)?;
+        let fail = |error| trouble("write", error);
+        match entry.kind {
+            EntryKind::File => self.put_file(&path, entry, body),
+            EntryKind::Directory => self.put_directory(&path, entry).map_err(fail),
+            EntryKind::Symlink => self.put_link(&path, entry, &body.bytes).map_err(fail),
+            EntryKind::Special => {
+                let message = "special files are not made".to_owned();
+                Err(StoreError { class: Class::Refused, ..fault("write", message) })
+            }
+        }
+    }
+
+    fn put_file(&self, path: &RelPath, entry: &Entry, body: &Body) -> Result<Stored, StoreError> {
+        let fail = |error| trouble("write", error);
+        let spot = self.target.reach(path).map_err(fail)?;
+        let made = Unnamed::make(&spot).map_err(fail)?;
+        let temporary = made.temporary.clone();
+        let done = (|| {
+            write_at(&made.file, 0, &body.bytes).map_err(fail)?;
+            let found = sum_at(&made.file, 0, body.bytes.len() as u64).map_err(fail)?;
+            check_sum(found == body.crc64nvme)?;
+            dress(made.file.as_fd(), &entry.facts, &entry.xattrs).map_err(fail)?;
+            let file = made.file.try_clone().map_err(|error| fault("write", error.to_string()))?;
+            made.settle(&spot).map_err(fail)?;
+            stored(&file)
+        })();
+        if let (Err(_), Some(temporary)) = (&done, temporary) {
+            // The error that is reported is the first.
+            let _ = spot.forget(&temporary);
+        }
+        done
+    }
+
+    fn put_directory(&self, path: &RelPath, entry: &Entry) -> Result<Stored, Errno> {
+        if !path.is_root() {
+            let spot = self.target.reach(path)?;
+            make_directory(spot.parent.as_fd(), &spot.name, Mode::RWXU)?;
+        }
+        // Whoever is not root still has to write what lies in it.
+        let owner = if keeps_owners() { 0 } else { Mode::RWXU.bits() };
+        let facts = PosixFacts { mode: entry.facts.mode | owner, ..entry.facts };
+        self.dress_directory(path, &facts, &entry.xattrs)?;
+        Ok(Stored { etag: None, proof: WriteProof::Crc64Nvme, retries: 0 })
+    }
+
+    fn dress_directory(
+        &self,
+        path: &RelPath,
+        facts: &PosixFacts,
+        xattrs: &[Xattr],
+    ) -> Result<(), Errno> {
+        let found = self.target.open_directory(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = rustix::fs::openat(&found, c".", flags, Mode::empty())?;
+        dress(open.as_fd(), facts, xattrs)
+    }
+
+    fn put_link(&self, path: &RelPath, entry: &Entry, target: &[u8]) -> Result<Stored, Errno> {
+        let spot = self.target.reach(path)?;
+        let temporary = super::place::Spot::temporary();
+        rustix::fs::symlinkat(target, &spot.parent, &temporary)?;
+        let done = dress_link(spot.parent.as_fd(), &temporary, &entry.facts)
+            .and_then(|()| spot.settle(&temporary))
+            .and_then(|()| examine(spot.parent.as_fd(), &spot.name));
+        match done {
+            Ok(found) => {
+                Ok(Stored { etag: stamp(&found), proof: WriteProof::Crc64Nvme, retries: 0 })
+            }
+            Err(error) => {
+                // The error that is reported is the first.
+                let _ = spot.forget(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&self, entry: &Entry) -> Result<UploadId, StoreError> {
+        let fail = |error| trouble("begin", error);
+        let spot = self.target.reach(&self.target.path(&entry.key)?).map_err(fail)?;
+        let temporary = super::place::Spot::temporary();
+        let file = make_named(&spot, &temporary).map_err(fail)?;
+        rustix::fs::ftruncate(&file, entry.facts.size.0).map_err(fail)?;
+        for xattr in &entry.xattrs {
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::fsetxattr(&file, xattr.name.as_slice(), &xattr.value, flags)
+                .map_err(fail)?;
+        }
+        let (facts, xattrs) = (entry.facts, Vec::new());
+        Ok(UploadId(Begun { temporary, facts, xattrs }.to_text()))
+    }
+
+    fn put_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: u32,
+        body: &Body,
+    ) -> Result<StoredPart, StoreError> {
+        let fail = |error| trouble("write part", error);
+        let begun = begun(upload)?;
+        let plan = PartPlan::new(begun.facts.size, self.transfer.part_size)
+            .map_err(|error| fault("write part", error.to_string()))?;
+        let (offset, length) = plan.range(number);
+        if length != body.bytes.len() as u64 {
+            return Err(fault("write part", format!("part {number} is to have {length} bytes")));
+        }
+        let spot = self.target.find(&self.target.path(key)?).map_err(fail)?;
+        let file = open_named(&spot, &begun.temporary).map_err(fail)?;
+        write_at(&file, offset, &body.bytes).map_err(fail)?;
+        check_sum(sum_at(&file, offset, length).map_err(fail)? == body.crc64nvme)?;
+        Ok(StoredPart {
+            number,
+            etag: format!("{:016x}", body.crc64nvme.0),
+            crc64nvme: body.crc64nvme,
+            md5: None,
+            size: ByteCount(length),
+            retries: 0,
+        })
+    }
+
+    fn complete(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        whole: Whole,
+    ) -> Result<Stored, StoreError> {
+        let fail = |error| trouble("complete", error);
+        let begun = begun(upload)?;
+        let spot = self.target.find(&self.target.path(key)?).map_err(fail)?;
+        let file = open_named(&spot, &begun.temporary).map_err(fail)?;
+        let found = facts(&examine_open(&file).map_err(fail)?).size;
+        check_sum(found == whole.size)?;
+        dress(file.as_fd(), &begun.facts, &begun.xattrs).map_err(fail)?;
+        spot.settle(&begun.temporary).map_err(fail)?;
+        stored(&file)
+    }
+
+    fn observe(&self, key: &ObjectKey) -> Result<Option<Observed>, StoreError> {
+        self.heads.fetch_add(1, Ordering::Relaxed);
+        let path = self.target.path(key)?;
+        let looked = if path.is_root() {
+            self.target.open_root().and_then(examine_open)
+        } else {
+            self.target.find(&path).and_then(|spot| examine(spot.parent.as_fd(), &spot.name))
+        };
+        let found = match looked {
+            Ok(found) => found,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(trouble("look", error)),
+        };
+        let facts = facts(&found);
+        let is_marker = key.as_str().ends_with('/');
+        if is_marker != (facts.kind() == EntryKind::Directory) {
+            return Ok(None);
+        }
+        let xattrs = self.xattrs(&path, &facts)?;
+        let size = if is_marker { ByteCount::ZERO } else { facts.size };
+        Ok(Some(Observed {
+            size,
+            etag: stamp(&found),
+            crc64nvme: None,
+            metadata: self.shown(&facts, &xattrs),
+            first_part: None,
+        }))
+    }
+
+    /// What the inode shows, as metadata of an object would spell it.
+    fn shown(&self, facts: &PosixFacts, xattrs: &[Xattr]) -> Vec<(String, Vec<u8>)> {
+        let transfer =
+            TransferSettings { object: ObjectSettings::default(), ..self.transfer.clone() };
+        let metadata = object_metadata(&transfer, facts.kind(), facts, xattrs).unwrap_or_default();
+        let mut pairs: Vec<(String, Vec<u8>)> = metadata
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        pairs.sort();
+        pairs
+    }
+
+    fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, StoreError> {
+        let has_some = matches!(facts.kind(), EntryKind::File | EntryKind::Directory);
+        if !self.transfer.object.takes_xattrs || !has_some {
+            return Ok(Vec::new());
+        }
+        let read = self.target.xattrs(path, facts);
+        read.map_err(|error| fault("look", error.failure(1).message))
+    }
+
+    fn settle(&self, entry: &Entry) -> Result<(), StoreError> {
+        let path = self.target.path(&entry.key)?;
+        let settled = self.dress_directory(&path, &entry.facts, &entry.xattrs);
+        settled.map_err(|error| trouble("settle", error))
+    }
+
+    fn open_content(&self, key: &ObjectKey) -> Result<Option<Content>, StoreError> {
+        let path = self.target.path(key)?;
+        let opened = self.target.find(&path).and_then(|spot| {
+            let found = facts(&examine(spot.parent.as_fd(), &spot.name)?);
+            match found.kind() {
+                EntryKind::Symlink => {
+                    let name = spot.name.as_slice();
+                    let target = rustix::fs::readlinkat(&spot.parent, name, Vec::new())?;
+                    Ok(Content::Bytes(Some(target.into_bytes().into())))
+                }
+                EntryKind::File => {
+                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let name = spot.name.as_slice();
+                    let file = rustix::fs::openat(&spot.parent, name, flags, Mode::empty())?;
+                    Ok(Content::File(Arc::new(file), 0))
+                }
+                EntryKind::Directory | EntryKind::Special => Ok(Content::Bytes(None)),
+            }
+        });
+        match opened {
+            Ok(content) => Ok(Some(content)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(trouble("read", error)),
+        }
+    }
+}
+
+fn stored(file: &OwnedFd) -> Result<Stored, StoreError> {
+    let found = examine_open(file).map_err(|error| trouble("write", error))?;
+    Ok(Stored { etag: stamp(&found), proof: WriteProof::Crc64Nvme, retries: 0 })
+}
+
+fn check_sum(is_same: bool) -> Result<(), StoreError> {
+    if is_same {
+        return Ok(());
+    }
+    let message = "what was written is read back as something else".to_owned();
+    Err(StoreError { class: Class::ChecksumRefused, ..fault("write", message) })
+}
+
+fn begun(upload: &UploadId) -> Result<Begun, StoreError> {
+    Begun::parse(&upload.0).ok_or_else(|| fault("find upload", "it was not begun here".to_owned()))
+}
+
+#[async_trait]
+impl Store for DirectoryStore {
+    async fn put(&self, object: NewObject<'_>, body: Body) -> Result<Stored, StoreError> {
+        let entry = self.inner.entry(&object);
+        self.block(move |inner| inner.put(&entry, &body)).await
+    }
+
+    async fn settle(&self, object: NewObject<'_>) -> Result<(), StoreError> {
+        let entry = self.inner.entry(&object);
+        self.block(move |inner| inner.settle(&entry)).await
+    }
+
+    fn is_tree(&self) -> bool {
+        true
+    }
+
+    async fn begin_upload(&self, object: NewObject<'_>) -> Result<UploadId, StoreError> {
+        let entry = self.inner.entry(&object);
+        self.block(move |inner| inner.begin(&entry)).await
+    }
+
+    async fn put_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: u32,
+        body: Body,
+    ) -> Result<StoredPart, StoreError> {
+        let (key, upload) = (key.clone(), upload.clone());
+        self.block(move |inner| inner.put_part(&key, &upload, number, &body)).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        _parts: &[StoredPart],
+        whole: Whole,
+    ) -> Result<Stored, StoreError> {
+        let (key, upload) = (key.clone(), upload.clone());
+        self.block(move |inner| inner.complete(&key, &upload, whole)).await
+    }
+
+    async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
+        let (key, upload) = (key.clone(), upload.clone());
+        self.block(move |inner| {
+            let begun = begun(&upload)?;
+            let found = inner.target.path(&key).map(|path| inner.target.find(&path))?;
+            match found.and_then(|spot| spot.forget(&begun.temporary)) {
+                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+                Err(error) => Err(trouble("abort", error)),
+            }
+        })
+        .await
+    }
+
+    /// None: what is not whole has no name, or stands in the ledger.
+    async fn uploads(&self, _prefix: &str) -> Result<Vec<ListedUpload>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<Observed>, StoreError> {
+        let key = key.clone();
+        self.block(move |inner| inner.observe(&key)).await
+    }
+
+    /// The one entry of that key: a question costs no more than a line of a listing.
+    async fn list(&self, prefix: &str, _after: &str) -> Result<Vec<Listed>, StoreError> {
+        let Some(key) = s3bl_core::path::KeyMap::tree().own(prefix) else {
+            return Ok(Vec::new());
+        };
+        let observed = self.head(&key).await?;
+        let listed = |it: Observed| Listed { key: prefix.to_owned(), size: it.size, etag: it.etag };
+        Ok(observed.map(listed).into_iter().collect())
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Option<Box<dyn ObjectReader>>, StoreError> {
+        let owned = key.clone();
+        let content = self.block(move |inner| inner.open_content(&owned)).await?;
+        Ok(content.map(|content| Box::new(content) as Box<dyn ObjectReader>))
+    }
+
+    fn requests(&self) -> Vec<(&'static str, u64)> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        vec![("put", count(&self.inner.puts)), ("head", count(&self.inner.heads))]
+    }
+}
+
+/// What an entry holds, while it is read.
+enum Content {
+    File(Arc<OwnedFd>, u64),
+    Bytes(Option<Bytes>),
+}
+
+#[async_trait]
+impl ObjectReader for Content {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
+            Self::File(file, offset) => {
+                let (owned, at) = (Arc::clone(file), *offset);
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut buffer = vec![0; STEP_BYTES];
+                    let read = rustix::io::pread(&*owned, &mut buffer, at)?;
+                    buffer.truncate(read);
+                    Ok(buffer)
+                });
+                let read = match read.await {
+                    Ok(read) => read.map_err(|error: Errno| trouble("read", error))?,
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                };
+                *offset += read.len() as u64;
+                Ok((!read.is_empty()).then(|| read.into()))
+            }
+        }
+    }
+}
