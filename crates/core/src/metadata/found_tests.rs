@@ -242,7 +242,10 @@ proptest! {
         mtime in times(), atime in times(), ctime in times(), xattrs in plain_xattrs(),
     ) {
         let facts = PosixFacts { mode: bits | rights, uid, gid, mtime, atime, ctime, ..facts() };
-        for dialect in DIALECTS {
+        // Other dialects have no place for FIFOs and sockets.
+        let carries_specials = [MetadataDialect::Union, MetadataDialect::Yas3fs, MetadataDialect::S3fs];
+        let carries = |dialect: &MetadataDialect| kind != EntryKind::Special || carries_specials.contains(dialect);
+        for dialect in DIALECTS.into_iter().filter(carries) {
             let object = written(dialect, kind, &facts, &xattrs_of(dialect, &xattrs));
             for reader in [dialect, MetadataDialect::Union] {
                 let found = FoundMetadata(&object);
