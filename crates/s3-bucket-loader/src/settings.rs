@@ -97,16 +97,26 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
     }
     if let Some(listed) = &settings.select.listed {
         let file = Path::new(OsStr::from_bytes(&listed.file));
-        if file != Path::new(STANDARD_INPUT)
-            && let Err(error) = std::fs::File::open(file)
-        {
-            faults.push(format!("--files-from `{}` cannot be opened: {error}", file.display()));
+        if let Err(error) = list_is_there(file) {
+            faults.push(format!("--files-from `{}` cannot be read: {error}", file.display()));
         }
     }
     if faults.is_empty() {
         return Ok(settings);
     }
     Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
+}
+
+/// Looks whether a list can be read. A pipe is left alone: whoever writes to it would see it closed.
+fn list_is_there(file: &Path) -> std::io::Result<()> {
+    let metadata = std::fs::metadata(file)?;
+    if metadata.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    if metadata.is_file() {
+        std::fs::File::open(file)?;
+    }
+    Ok(())
 }
 
 /// Reads where files come from.

@@ -170,8 +170,24 @@ fn a_list_that_is_not_there_is_named_and_nothing_is_written() {
     let tree = Tree::new().file("good", b"good");
     let ended = load_list(&stage, &tree, Path::new("/nowhere/list"), &[], 2);
     assert!(ended.stderr.contains("/nowhere/list"), "{}", ended.stderr);
+    load_list(&stage, &tree, tree.root(), &[], 2);
     stage.on_tree("load", &tree, &["-0"]).expect(2);
     stage.assert_bucket_empty();
+}
+
+#[test]
+fn a_list_may_be_a_named_pipe() {
+    let stage = Stage::new(Kind::Seaweed, "list");
+    let tree = Tree::new().file("one", b"1").file("two", b"2");
+    let pipes = Tree::new().fifo("pipe");
+    let pipe = pipes.path("pipe");
+    // Waits until somebody reads.
+    let writer = std::thread::spawn(move || std::fs::write(pipe, b"one\n").unwrap());
+
+    load_list(&stage, &tree, &pipes.path("pipe"), &[], 0);
+
+    writer.join().unwrap();
+    assert_eq!(keys(&stage), ["", "one"]);
 }
 
 #[test]
