@@ -150,10 +150,8 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
     }
     if let Some(listed) = &settings.select.listed {
         let file = Path::new(OsStr::from_bytes(&listed.file));
-        if file != Path::new(STANDARD_INPUT)
-            && let Err(error) = std::fs::File::open(file)
-        {
-            faults.push(format!("--files-from `{}` cannot be opened: {error}", file.display()));
+        if let Err(error) = list_is_there(file) {
+            faults.push(format!("--files-from `{}` cannot be read: {error}", file.display()));
         }
     }
     if let SourceLocation::Bucket(bucket) = &settings.source {
@@ -187,11 +185,27 @@ fn bucket_faults(settings: &RunSettings, bucket: &SourceBucket) -> Vec<&'static 
             "--symlinks follow is for directories: nothing is looked up where a link of a bucket leads",
         ),
         (
+            settings.select.listed.is_some(),
+            "--files-from is for directories: the entries of a bucket are those of its listing",
+        ),
+        (
             settings.transfer.metadata == MetadataDialect::Rclone,
             "--metadata rclone needs a directory as source: whether an object of a bucket is a link is known only when it is read, and rclone has other keys for links",
         ),
     ];
     faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, words)| words).collect()
+}
+
+/// Looks whether a list can be read. A pipe is left alone: whoever writes to it would see it closed.
+fn list_is_there(file: &Path) -> std::io::Result<()> {
+    let metadata = std::fs::metadata(file)?;
+    if metadata.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    if metadata.is_file() {
+        std::fs::File::open(file)?;
+    }
+    Ok(())
 }
 
 /// Reads where files come from.

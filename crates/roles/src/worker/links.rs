@@ -175,3 +175,98 @@ impl Drop for Claim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use s3bl_core::checksum::{Crc64Nvme, ETag};
+    use s3bl_core::path::{KeyMap, RelPath};
+    use s3bl_core::task::WriteProof;
+    use s3bl_core::toc::EntryKind;
+
+    use super::*;
+
+    fn key(name: &str) -> ObjectKey {
+        let keys = KeyMap::new("prefix");
+        keys.key(&RelPath::new(name).unwrap(), EntryKind::File).unwrap().unwrap()
+    }
+
+    fn file(inode: u64, seconds: i64) -> LinkedFile {
+        let time = FileTime { seconds, nanoseconds: 0 };
+        let (mtime, atime, ctime) = (time, time, time);
+        let size = ByteCount(5);
+        let (uid, gid, links, rdev) = (0, 0, 2, 0);
+        let mode = 0o100_644;
+        let facts = PosixFacts { mode, uid, gid, size, mtime, atime, ctime, inode, links, rdev };
+        LinkedFile { device: 1, facts }
+    }
+
+    fn written(seconds: i64) -> Written {
+        Written {
+            size: ByteCount(5),
+            mtime: FileTime { seconds, nanoseconds: 0 },
+            etag: Some(ETag::parse("tag")),
+            crc64nvme: Some(Crc64Nvme(7)),
+            proof: WriteProof::Crc64Nvme,
+            parts: 0,
+            is_newer_than_toc: false,
+            retries: 0,
+        }
+    }
+
+    async fn claim(links: &Arc<Links>, file: &LinkedFile, name: &str) -> Claim {
+        match links.turn(file, &key(name)).await {
+            Turn::Upload(claim) => claim,
+            Turn::Copy(original) => panic!("{original:?} is to be copied"),
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_copies_what_was_uploaded() {
+        let links = Arc::new(Links::default());
+        let claim = claim(&links, &file(1, 9), "first").await;
+        let (waiter, of) = (Arc::clone(&links), file(1, 9));
+        let waiting = tokio::spawn(async move { waiter.turn(&of, &key("second")).await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+
+        claim.settle(Some(&written(9)));
+
+        let Turn::Copy(original) = waiting.await.unwrap() else { panic!("nothing to copy") };
+        assert_eq!(original.key, key("first"));
+        assert!(links.is_still(&file(1, 9), &original));
+        assert!(!links.is_still(&file(1, 10), &original));
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_came_to_nothing_is_for_the_next_name() {
+        let links = Arc::new(Links::default());
+        drop(claim(&links, &file(1, 9), "dropped").await);
+        claim(&links, &file(1, 9), "failed").await.settle(None);
+        // It was written, but is another version than the one that was claimed.
+        claim(&links, &file(1, 9), "changed").await.settle(Some(&written(10)));
+        claim(&links, &file(1, 9), "next").await.settle(Some(&written(9)));
+        assert!(matches!(links.turn(&file(1, 9), &key("last")).await, Turn::Copy(_)));
+    }
+
+    #[tokio::test]
+    async fn another_file_and_another_version_are_uploaded() {
+        let links = Arc::new(Links::default());
+        claim(&links, &file(1, 9), "a").await.settle(Some(&written(9)));
+        claim(&links, &file(2, 9), "b").await.settle(Some(&written(9)));
+        let elsewhere = LinkedFile { device: 2, ..file(1, 9) };
+        claim(&links, &elsewhere, "c").await.settle(Some(&written(9)));
+        claim(&links, &file(1, 10), "d").await.settle(Some(&written(10)));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_is_bounded() {
+        let links = Arc::new(Links::default());
+        let count = FILES_MAX as u64 + 10;
+        for inode in 0..count {
+            claim(&links, &file(inode, 9), "a").await.settle(Some(&written(9)));
+        }
+        assert_eq!(links.state().files.len(), FILES_MAX);
+        assert!(matches!(links.turn(&file(count - 1, 9), &key("b")).await, Turn::Copy(_)));
+        drop(claim(&links, &file(0, 9), "b").await);
+    }
+}

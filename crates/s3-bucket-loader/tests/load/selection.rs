@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use s3bl_testkit::proxy::{Fault, Proxy, Rule};
 use s3bl_testkit::{Kind, Tree, compare};
 
-use crate::stage::{Ended, Stage, many_files, sum};
+use crate::stage::{Ended, Stage, many_files, sum, within_mounts};
 
 /// The keys beneath the prefix. The empty one is the root's marker, which every load writes.
 fn keys(stage: &Stage) -> Vec<String> {
@@ -170,8 +170,24 @@ fn a_list_that_is_not_there_is_named_and_nothing_is_written() {
     let tree = Tree::new().file("good", b"good");
     let ended = load_list(&stage, &tree, Path::new("/nowhere/list"), &[], 2);
     assert!(ended.stderr.contains("/nowhere/list"), "{}", ended.stderr);
+    load_list(&stage, &tree, tree.root(), &[], 2);
     stage.on_tree("load", &tree, &["-0"]).expect(2);
     stage.assert_bucket_empty();
+}
+
+#[test]
+fn a_list_may_be_a_named_pipe() {
+    let stage = Stage::new(Kind::Seaweed, "list");
+    let tree = Tree::new().file("one", b"1").file("two", b"2");
+    let pipes = Tree::new().fifo("pipe");
+    let pipe = pipes.path("pipe");
+    // Waits until somebody reads.
+    let writer = std::thread::spawn(move || std::fs::write(pipe, b"one\n").unwrap());
+
+    load_list(&stage, &tree, &pipes.path("pipe"), &[], 0);
+
+    writer.join().unwrap();
+    assert_eq!(keys(&stage), ["", "one"]);
 }
 
 #[test]
@@ -249,20 +265,11 @@ fn what_is_mounted_beneath_the_source_is_left_out_where_one_file_system_is_meant
     let mut found = BTreeMap::new();
     for more in ["", "--one-file-system"] {
         let stage = Stage::new(Kind::Moto, "mounted");
-        let program = stage.command_at(&stage.server.endpoint_url(), "load", &tree);
-        // The mounts are this process's own, and go with it.
-        let script = "mount -t tmpfs none \"$1/mount\" && echo x > \"$1/mount/inside\" && \
-            mount --bind \"$1/mount/inside\" \"$1/target\" && shift && exec \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
-        command.arg(tree.root()).arg(program.get_program()).args(program.get_args());
-        command.args((!more.is_empty()).then_some(more));
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut load = stage.command_at(&stage.server.endpoint_url(), "load", &tree);
+        load.args((!more.is_empty()).then_some(more));
+        let script = "mount -t tmpfs none mount && echo x > mount/inside && \
+            mount --bind mount/inside target";
+        let mut command = within_mounts(&load, &tree, script);
         Ended::from(command.output().unwrap()).expect(0);
         found.insert(more, keys(&stage));
     }

@@ -208,6 +208,22 @@ impl Ended {
     }
 }
 
+/// The same command, run where some commands before it, in the tree, mount what they like: the mounts are its own, and go with
+/// it. Needs root.
+pub(crate) fn within_mounts(command: &Command, tree: &Tree, script: &str) -> Command {
+    let script = format!("cd \"$1\" && {script} && cd / && shift && exec \"$@\"");
+    let mut within = Command::new("unshare");
+    within.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+    within.arg(tree.root()).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => within.env(name, value),
+            None => within.env_remove(name),
+        };
+    }
+    within
+}
+
 /// A tree of `count` small files, a hundred to a directory.
 pub(crate) fn many_files(count: usize) -> Tree {
     (0..count).fold(Tree::new(), |tree, number| {
