@@ -19,5 +19,6 @@ mod objects;
 mod output;
 mod readers;
 mod refused;
+mod restore;
 mod stage;
 mod tampered;
