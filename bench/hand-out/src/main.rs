@@ -24,8 +24,8 @@ use s3bl_core::id::{InvalidId, RunId, WorkerId};
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::master::{Ending, MasterSettings};
 use s3bl_core::settings::{
-    BatchSettings, Destination, Mode, RunSettings, Selection, SourceLocation, StopSettings,
-    TransferSettings,
+    BatchSettings, BucketPlace, Destination, Mode, RunSettings, Selection, SourceLocation,
+    StopSettings, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::unit::Timestamp;
@@ -167,13 +167,13 @@ fn pin(is_pinned: bool, core: usize) -> Result<(), BenchError> {
 
 fn header(args: &Args) -> Result<RunHeader, BenchError> {
     let batch = BatchSettings { entries_max: args.entries_per_message, ..BatchSettings::default() };
-    let destination = Destination {
+    let destination = Destination::Bucket(BucketPlace {
         bucket: "synthetic".to_owned(),
         prefix: "run".to_owned(),
         endpoint_url: None,
         region: None,
         profile: None,
-    };
+    });
     Ok(RunHeader {
         run: RunId::new("hand-out")?,
         created: Timestamp(0),

@@ -1,3 +1,5 @@
+//! Long because one catalogue, one hostile bucket and the forms of each writer stand here side by side.
+//!
 //! The way back: what `restore` makes of a bucket, compared with what was loaded by rsync and by a walk of our own.
 
 use std::collections::BTreeMap;
