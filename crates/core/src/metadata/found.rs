@@ -1,11 +1,12 @@
 //! The way back: owner, mode and times from the metadata of an object that any of the readers wrote, or we did.
 //!
-//! Several dialects may stand on one object, and a reader that changes an entry updates its own keys only. So the
-//! newest wins: the keys of s3fs if its time of the inode is later than that of yas3fs, which leaves that time alone
-//! when it changes rights or owner; else those of yas3fs. The keys of AWS, which have no such time, come last; the
-//! services that write them drop the others. Where the winner is silent, or says what nobody understands, the next is
-//! asked. Nothing here trusts its input: names and values may be anybody's.
+//! Several dialects may stand on one object, and a reader that changes an entry updates its own keys only. So of s3fs and
+//! yas3fs, where they differ, the one counts that also differs from the keys of AWS, which nobody touches then: they are as
+//! they were loaded. Where that does not tell, the one with the later time of the inode counts; yas3fs leaves that alone
+//! when it changes rights, so it wins a tie. The keys of AWS are asked where both are silent, or say what nobody
+//! understands. Nothing here trusts its input: names and values may be anybody's.
 
+use super::text::nanoseconds;
 use super::xattr::{self, Xattr};
 use super::{aws, s3fs, yas3fs};
 use crate::settings::MetadataDialect;
@@ -66,73 +67,70 @@ impl<'a> FoundMetadata<'a> {
     }
 }
 
-impl FoundFacts {
-    /// These facts, and what they do not say from `other`.
-    fn or(self, other: Self) -> Self {
-        Self {
-            mode: self.mode.or(other.mode),
-            uid: self.uid.or(other.uid),
-            gid: self.gid.or(other.gid),
-            mtime: self.mtime.or(other.mtime),
-            atime: self.atime.or(other.atime),
-            ctime: self.ctime.or(other.ctime),
-        }
-    }
-
-    /// Takes times from `exact` that are the same but for what a double cannot keep.
-    fn sharpened(self, exact: &Self) -> Self {
-        let sharpened = |own: Option<FileTime>, exact: Option<FileTime>| match (own, exact) {
-            (Some(time), Some(sharp)) if is_same(time, sharp) => Some(sharp),
-            (own, _) => own,
-        };
-        Self {
-            mtime: sharpened(self.mtime, exact.mtime),
-            atime: sharpened(self.atime, exact.atime),
-            ctime: sharpened(self.ctime, exact.ctime),
-            ..self
-        }
-    }
-}
-
 fn newest(s3fs: FoundFacts, yas3fs: FoundFacts, aws: FoundFacts) -> FoundFacts {
     let is_s3fs_newer = match (s3fs.ctime, yas3fs.ctime) {
         (Some(first), Some(second)) => is_later(first, second),
-        _ => is_later_of(s3fs.mtime, yas3fs.mtime),
+        _ => {
+            matches!((s3fs.mtime, yas3fs.mtime), (Some(first), Some(second)) if is_later(first, second))
+        }
     };
-    let both = if is_s3fs_newer { s3fs.or(yas3fs) } else { yas3fs.sharpened(&s3fs).or(s3fs) };
-    FoundFacts { mtime: exact(both.mtime, aws.mtime), atime: exact(both.atime, aws.atime), ..both }
-        .or(aws)
+    let number = |of: fn(&FoundFacts) -> Option<u32>| {
+        merged([of(&s3fs), of(&yas3fs), of(&aws)], |one, other| one == other, is_s3fs_newer)
+    };
+    let time = |of: fn(&FoundFacts) -> Option<FileTime>| {
+        let base = of(&aws);
+        let merged = merged([of(&s3fs), of(&yas3fs), base], is_same, is_s3fs_newer);
+        exact(merged, base)
+    };
+    FoundFacts {
+        mode: number(|facts| facts.mode),
+        uid: number(|facts| facts.uid),
+        gid: number(|facts| facts.gid),
+        mtime: time(|facts| facts.mtime),
+        atime: time(|facts| facts.atime),
+        ctime: time(|facts| facts.ctime),
+    }
+}
+
+/// Of what s3fs, yas3fs and AWS say the newest. Where s3fs and yas3fs say the same, s3fs says it without a double.
+fn merged<T: Copy>(
+    [s3fs, yas3fs, aws]: [Option<T>; 3],
+    is_same: impl Fn(T, T) -> bool,
+    is_s3fs_newer: bool,
+) -> Option<T> {
+    let (Some(first), Some(second)) = (s3fs, yas3fs) else {
+        return s3fs.or(yas3fs).or(aws);
+    };
+    let is_loaded = |value| aws.is_some_and(|loaded| is_same(value, loaded));
+    let is_first = match (is_same(first, second), is_loaded(first), is_loaded(second)) {
+        (true, _, _) | (false, false, true) => true,
+        (false, true, false) => false,
+        (false, false, false) | (false, true, true) => is_s3fs_newer,
+    };
+    Some(if is_first { first } else { second })
 }
 
 /// The other spelling of a time before 1970 that lost its fraction to a reader who would count it the wrong way.
 fn exact(cut: Option<FileTime>, whole: Option<FileTime>) -> Option<FileTime> {
-    if is_cut(cut, whole) { whole } else { cut }
+    match (cut, whole) {
+        (Some(cut), Some(whole)) if is_cut(cut, whole) => Some(whole),
+        (cut, _) => cut,
+    }
 }
 
-fn is_cut(cut: Option<FileTime>, whole: Option<FileTime>) -> bool {
-    matches!((cut, whole), (Some(cut), Some(whole))
-        if cut.seconds < 0 && cut.nanoseconds == 0 && cut.seconds == whole.seconds)
+fn is_cut(cut: FileTime, whole: FileTime) -> bool {
+    cut.seconds < 0 && cut.nanoseconds == 0 && cut.seconds == whole.seconds
 }
 
-fn nanoseconds(time: FileTime) -> i128 {
-    super::text::nanoseconds(time)
-}
-
+/// Whether two times are the same but for what a reader cannot keep.
 fn is_same(one: FileTime, other: FileTime) -> bool {
     (nanoseconds(one) - nanoseconds(other)).abs() <= SAME_NANOSECONDS
+        || is_cut(one, other)
+        || is_cut(other, one)
 }
 
 fn is_later(one: FileTime, other: FileTime) -> bool {
     nanoseconds(one) - nanoseconds(other) > SAME_NANOSECONDS
-}
-
-/// Whether one is later; a time that nobody says is earlier than any.
-fn is_later_of(one: Option<FileTime>, other: Option<FileTime>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => is_later(one, other),
-        (one, None) => one.is_some(),
-        (None, Some(_)) => false,
-    }
 }
 
 /// Whether a number can be an `st_mode`: rights alone, or with the bits of a type that there is.

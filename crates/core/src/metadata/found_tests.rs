@@ -151,6 +151,13 @@ fn what_a_reader_changed_after_the_load_is_newer_than_what_the_others_keep() {
     let by_s3fs = changed(&[("mode", "33152"), ("uid", "7"), ("ctime", "1795356734")]);
     assert_eq!((by_s3fs.mode, by_s3fs.uid, by_s3fs.gid), (Some(0o100_600), Some(7), Some(1002)));
     assert_eq!(by_s3fs.mtime, Some(at(1_400_000_000, 123_456_789)));
+    // Within the second of the source's own change, which s3fs cuts to.
+    let soon = changed(&[("mode", "33152"), ("uid", "7"), ("ctime", "1400000002")]);
+    assert_eq!((soon.mode, soon.uid), (Some(0o100_600), Some(7)));
+    let both =
+        r#"{"st_mode": 33152, "st_uid": 1001, "st_gid": 1002, "st_ctime": 1400000002.987654}"#;
+    let both = changed(&[("mode", "33152"), ("ctime", "1795356734"), ("attr", both)]);
+    assert_eq!(both.mode, Some(0o100_600));
     let touched = changed(&[("mtime", "1300000000"), ("ctime", "1795356734")]);
     assert_eq!(touched.mtime, Some(at(1_300_000_000, 0)));
     let attr = r#"{"st_mode": 33152, "st_uid": 1001, "st_gid": 9, "st_size": 6, "st_mtime":

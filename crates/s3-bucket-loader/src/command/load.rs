@@ -8,7 +8,7 @@ use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::Checks;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
-use s3bl_core::settings::{Mode, RunSettings};
+use s3bl_core::settings::{Destination, Mode, RunSettings};
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::Ledger;
 use s3bl_roles::worker::Gate;
@@ -116,7 +116,11 @@ pub(super) fn new_run(
     let ledger = stage.home.create(&header)?;
     if !stage.talk.quiet {
         let run = &header.run;
-        let verb = if header.settings.mode == Mode::Load { "loading" } else { "validating" };
+        let verb = match (header.settings.mode, &header.settings.destination) {
+            (Mode::ValidateOnly, _) => "validating",
+            (Mode::Load, Destination::Directory(_)) => "restoring",
+            (Mode::Load, Destination::Bucket(_)) => "loading",
+        };
         let source = header.settings.source.shown();
         let destination = header.settings.destination.url();
         talk::say(&format!("run {run}: {verb} {source} to {destination}"));

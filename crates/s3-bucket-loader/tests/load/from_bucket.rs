@@ -128,8 +128,11 @@ fn names_written_by_percent_come_back_and_are_written_as_they_were() {
     assert_copied(&stage);
 }
 
-/// Puts objects of any key by boto3: `(key, content, metadata)`.
-fn put(stage: &Stage, objects: &[(&str, &str, &[(&str, &str)])]) {
+/// Key, content and metadata of an object.
+type Plain<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+/// Puts objects of any key by boto3.
+fn put(stage: &Stage, objects: &[Plain<'_>]) {
     let script = "import json,sys,boto3\nc=boto3.client('s3')\nfor k,b,m in json.loads(sys.argv[2]):\n  c.put_object(Bucket=sys.argv[1],Key=k,Body=b.encode(),Metadata=dict(m))";
     let listed = serde_json::to_string(objects).unwrap();
     Tool::Python.run(&stage.server, ["-c", script, &stage.bucket, &listed]).unwrap();
@@ -140,7 +143,7 @@ fn keys_that_no_path_can_be_are_named_and_hold_nothing_up() {
     let stage = Stage::new(Kind::Moto, "hostile");
     let bad = ["a//b", "../../x", "a/..", ".", "./c", "/lead", "d/./e", "full/"];
     let objects: Vec<_> = bad.iter().map(|name| format!("some/prefix/{name}")).collect();
-    let mut listed: Vec<(&str, &str, &[(&str, &str)])> =
+    let mut listed: Vec<Plain<'_>> =
         objects.iter().map(|key| (key.as_str(), "hostile", &[][..])).collect();
     listed.push(("some/prefix/good/file", "good", &[]));
     listed.push(("some/prefix/bad/link", "", &[("mode", "41471")]));

@@ -22,6 +22,7 @@ mod objects;
 mod output;
 mod readers;
 mod refused;
+mod restore;
 mod selection;
 mod sparse;
 mod specials;

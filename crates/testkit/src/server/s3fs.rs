@@ -9,7 +9,7 @@ use super::{Program, Server, StartError};
 use crate::process::{Launch, Lifetime, MOUNT, Process, Ready};
 use crate::tool;
 
-/// A bucket mounted read-only with s3fs, unmounted when dropped. Needs `/dev/fuse`.
+/// A bucket mounted with s3fs, read-only unless asked otherwise, unmounted when dropped. Needs `/dev/fuse`.
 pub struct S3fs {
     root: PathBuf,
     /// Ends the mount with its own end.
@@ -23,10 +23,23 @@ impl S3fs {
     ///
     /// s3fs is not installed, the system has no FUSE, or the bucket cannot be read; the error carries s3fs's words.
     pub fn mount(server: &Server, bucket: &str) -> Result<Self, StartError> {
+        Self::mount_with(server, bucket, "ro")
+    }
+
+    /// Mounts it such that it can be written to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::mount`].
+    pub fn mount_writable(server: &Server, bucket: &str) -> Result<Self, StartError> {
+        Self::mount_with(server, bucket, "rw")
+    }
+
+    fn mount_with(server: &Server, bucket: &str, access: &str) -> Result<Self, StartError> {
         let directory = Program::directory("s3fs")?;
         let root = directory.join(MOUNT);
         fs::create_dir(&root)?;
-        let launch = launch(server, bucket, &directory)?;
+        let launch = launch(server, bucket, access, &directory)?;
         let process = Process::start(launch, &directory, &directory, Lifetime::Owner)?;
         Ok(Self { root, _process: process })
     }
@@ -38,13 +51,18 @@ impl S3fs {
     }
 }
 
-fn launch(server: &Server, bucket: &str, directory: &Path) -> Result<Launch, StartError> {
+fn launch(
+    server: &Server,
+    bucket: &str,
+    access: &str,
+    directory: &Path,
+) -> Result<Launch, StartError> {
     let password = directory.join("password");
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&password)?;
     writeln!(file, "{}:{}", Server::ACCESS_KEY, Server::SECRET_KEY)?;
     let options = [
-        "ro".to_owned(),
+        access.to_owned(),
         "use_xattr".to_owned(),
         "use_path_request_style".to_owned(),
         format!("passwd_file={}", password.display()),

@@ -56,7 +56,8 @@ fn mode_of(found: Option<u32>, kind: EntryKind) -> u32 {
     let rights = |default| found.map_or(default, |mode| mode & !TYPE_MASK);
     match (kind, found.map_or(0, |mode| mode & TYPE_MASK)) {
         (EntryKind::Directory, _) => DIRECTORY | rights(DIRECTORY_RIGHTS),
-        (EntryKind::Symlink, _) => SYMLINK | 0o777,
+        // Nobody can give a link other rights, whatever its writer said.
+        (EntryKind::Symlink, _) | (_, SYMLINK) => SYMLINK | 0o777,
         (EntryKind::File | EntryKind::Special, 0) => REGULAR | rights(FILE_RIGHTS),
         (EntryKind::File | EntryKind::Special, kind) => kind | rights(FILE_RIGHTS),
     }

@@ -139,7 +139,7 @@ pub(super) fn trouble(action: &'static str, error: Errno) -> StoreError {
         _ => Class::StoreFault,
     };
     let hint = match error {
-        Errno::NOTDIR => ": a file is where a directory must be",
+        Errno::NOTDIR => ": a file or a link is where a directory must be",
         Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY => {
             ": something of another kind is in its place"
         }

@@ -11,7 +11,7 @@ CREATE TABLE run (
     destination    TEXT    NOT NULL,  -- s3://bucket/prefix
     settings       TEXT    NOT NULL   -- everything that the run was asked to do, as JSON
 ) STRICT;
-INSERT INTO run VALUES(1,'sample-1',1795000000123,'0.1.0',X'2f646174612f636166e9','s3://bucket/a/b','{"mode":"Load","source":{"Directory":[47,100,97,116,97,47,99,97,102,233]},"destination":{"bucket":"bucket","prefix":"a/b/","endpoint_url":null,"region":"eu-central-1","profile":null},"select":{"include":[],"exclude":[],"size_min":null,"size_max":null,"newer_than":null,"symlinks":"Store"},"transfer":{"metadata":"Union","multipart_threshold":16777216,"part_size":8388608,"concurrency":null,"bandwidth":null,"storage_class":null,"sse":null,"sse_kms_key_id":null},"validate":"List","batch":{"entries_max":3,"content_max":268435456,"lease":{"secs":60,"nanos":0}},"stop":{"errors_max":null}}');
+INSERT INTO run VALUES(1,'sample-1',1795000000123,'0.1.0',X'2f646174612f636166e9','s3://bucket/a/b','{"mode":"Load","source":{"Directory":[47,100,97,116,97,47,99,97,102,233]},"destination":{"Bucket":{"bucket":"bucket","prefix":"a/b/","endpoint_url":null,"region":"eu-central-1","profile":null}},"select":{"include":[],"exclude":[],"size_min":null,"size_max":null,"newer_than":null,"symlinks":"Store"},"transfer":{"metadata":"Union","multipart_threshold":16777216,"part_size":8388608,"concurrency":null,"bandwidth":null,"storage_class":null,"sse":null,"sse_kms_key_id":null},"validate":"List","batch":{"entries_max":3,"content_max":268435456,"lease":{"secs":60,"nanos":0}},"stop":{"errors_max":null}}');
 CREATE TABLE epoch (
     -- The masters that led the run, one row each.
     number         INTEGER PRIMARY KEY,  -- 1, 2, ...
