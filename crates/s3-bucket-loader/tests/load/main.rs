@@ -22,3 +22,4 @@ mod refused;
 mod restore;
 mod stage;
 mod tampered;
+mod to_directory;
