@@ -21,6 +21,7 @@ mod marker_probe;
 mod settings;
 mod signals;
 mod talk;
+mod target;
 mod uploads;
 mod wiring;
 

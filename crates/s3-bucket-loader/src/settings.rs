@@ -24,6 +24,7 @@ use crate::args::{
     Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
+use crate::target;
 
 /// Longest prefix: a key is as long as that and the name of a file.
 const PREFIX_BYTES_MAX: usize = KEY_BYTES_MAX - 2;
@@ -35,13 +36,26 @@ const STANDARD_INPUT: &str = "/dev/stdin";
 pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let transfer = &args.transfer;
     let batch = BatchSettings::default();
+    let source = source(&args.source, &args.read, &args.bucket)?;
+    let typed = args.destination.to_string_lossy();
+    let (destination, metadata, object) = if typed.contains("://") {
+        let place = destination(&typed, &args.bucket)?;
+        (Destination::Bucket(place), dialect(args.object.metadata), object(&args.object))
+    } else {
+        target::refuse_flags_of_s3(args)?;
+        let path = target::find(Path::new(&args.destination), directory(&source))?;
+        let mut object = object(&args.object);
+        keep_what_may_be_given(&mut object);
+        let metadata = DirectoryStore::dialect(object.takes_xattrs);
+        (Destination::Directory(path.as_os_str().as_bytes().to_vec()), metadata, object)
+    };
     checked(RunSettings {
         mode: Mode::Load,
-        source: source(&args.source, &args.read, &args.bucket)?,
-        destination: Destination::Bucket(destination(&args.destination, &args.bucket)?),
+        source,
+        destination,
         select: selection(&args.select),
         transfer: TransferSettings {
-            metadata: dialect(args.object.metadata),
+            metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
             concurrency: transfer.concurrency,
@@ -49,7 +63,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             storage_class: transfer.storage_class.clone(),
             sse: transfer.sse.clone(),
             sse_kms_key_id: transfer.sse_kms_key_id.clone(),
-            object: object(&args.object),
+            object,
             hard_links: match transfer.hard_links {
                 HardLinks::Each => HardLinkPolicy::Each,
                 HardLinks::Copy => HardLinkPolicy::Copy,
@@ -80,14 +94,13 @@ pub(crate) fn of_restore(
         let error = anyhow!("the source `{}` is a directory", args.source.display());
         return Err(CommandFailure::usage(error).advise("name s3://bucket/prefix"));
     };
-    let (mut owner, mut mode) = (args.chown.clone(), args.chmod.clone());
-    if !rustix::process::geteuid().is_root() {
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        let (uid, gid) = (Some(uid.as_raw()), Some(gid.as_raw()));
-        owner = vec![OwnerChange { scope: Scope::All, uid, gid }];
-        // Rights of an owner are not given to another one.
-        mode.push(ModeChange { scope: Scope::Files, keep: 0o1777, set: 0 });
-    }
+    let mut object = ObjectSettings {
+        owner: args.chown.clone(),
+        mode: args.chmod.clone(),
+        takes_xattrs: args.xattrs,
+        ..ObjectSettings::default()
+    };
+    keep_what_may_be_given(&mut object);
     let batch = BatchSettings::default();
     checked(RunSettings {
         mode: Mode::Load,
@@ -98,12 +111,7 @@ pub(crate) fn of_restore(
             metadata: DirectoryStore::dialect(args.xattrs),
             concurrency: args.concurrency,
             bandwidth: args.bwlimit.map(|limit| Rate(limit.0 as f64)),
-            object: ObjectSettings {
-                owner,
-                mode,
-                takes_xattrs: args.xattrs,
-                ..ObjectSettings::default()
-            },
+            object,
             ..TransferSettings::default()
         },
         validate: evidence(args.validate),
@@ -113,6 +121,18 @@ pub(crate) fn of_restore(
         },
         stop: stop(&args.stop),
     })
+}
+
+/// Only root gives files away: for anyone else, everything in a directory becomes their own.
+fn keep_what_may_be_given(object: &mut ObjectSettings) {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let (uid, gid) = (Some(uid.as_raw()), Some(gid.as_raw()));
+    object.owner = vec![OwnerChange { scope: Scope::All, uid, gid }];
+    // Rights of an owner are not given to another one.
+    object.mode.push(ModeChange { scope: Scope::Files, keep: 0o1777, set: 0 });
 }
 
 /// What `validate` is asked to do.

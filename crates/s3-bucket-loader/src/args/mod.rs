@@ -334,9 +334,9 @@ pub struct JobArgs {
     /// What to load: a directory, or s3://bucket/prefix
     #[arg(value_name = "SRC")]
     pub source: OsString,
-    /// Where to: s3://bucket/prefix
+    /// Where to: s3://bucket/prefix, or (not for `master`) a directory, made if it is not there
     #[arg(value_name = "DEST")]
-    pub destination: String,
+    pub destination: OsString,
     /// How every entry is validated when all is written
     #[arg(long, env = "S3BL_VALIDATE", default_value = "list", value_name = "HOW")]
     pub validate: Validate,

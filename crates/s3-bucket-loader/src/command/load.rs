@@ -1,5 +1,8 @@
 //! `load` and `validate`: a new run from its first moment to its report.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -88,6 +91,12 @@ pub(super) async fn prepare_new(
     keys: Option<&FixedKeys>,
 ) -> Result<(Prepared, RunSettings), CommandFailure> {
     refuse_home_in_source(stage, &settings)?;
+    if let (Mode::Load, Destination::Directory(path)) = (settings.mode, &settings.destination) {
+        let path = Path::new(OsStr::from_bytes(path));
+        std::fs::create_dir_all(path)
+            .with_context(|| format!("make the directory `{}`", path.display()))
+            .map_err(CommandFailure::could_not_run)?;
+    }
     let prepared = prepare(&settings, keys).await?;
     if settings.mode == Mode::ValidateOnly {
         return Ok((prepared, settings));
@@ -116,10 +125,11 @@ pub(super) fn new_run(
     let ledger = stage.home.create(&header)?;
     if !stage.talk.quiet {
         let run = &header.run;
+        let is_from_bucket = directory(&header.settings.source).is_none();
         let verb = match (header.settings.mode, &header.settings.destination) {
             (Mode::ValidateOnly, _) => "validating",
-            (Mode::Load, Destination::Directory(_)) => "restoring",
-            (Mode::Load, Destination::Bucket(_)) => "loading",
+            (Mode::Load, Destination::Directory(_)) if is_from_bucket => "restoring",
+            (Mode::Load, _) => "loading",
         };
         let source = header.settings.source.shown();
         let destination = header.settings.destination.url();

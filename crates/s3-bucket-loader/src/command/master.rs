@@ -59,6 +59,11 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
 
 fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandFailure> {
     let settings = settings::of_job(job)?;
+    if settings.destination.bucket().is_none() {
+        let error =
+            anyhow::anyhow!("a fleet writes to a bucket, and the destination is a directory");
+        return Err(CommandFailure::usage(error).advise("use `load`, or name s3://bucket/prefix"));
+    }
     let entries_max = job.transfer.entries_per_message.unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
     let batch = BatchSettings { entries_max, lease: fleet.lease, ..settings.batch };
     settings::checked(RunSettings { batch, ..settings })

@@ -28,3 +28,4 @@ mod sparse;
 mod specials;
 mod stage;
 mod tampered;
+mod to_directory;

@@ -44,7 +44,7 @@ impl Place {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
         skip("other people's files need root");
@@ -59,7 +59,7 @@ fn skip(reason: &str) {
 
 /// What rsync would still have to do to make `found` into `expected`.
 #[track_caller]
-fn assert_rsync_finds_nothing(expected: &Path, found: &Path) {
+pub(crate) fn assert_rsync_finds_nothing(expected: &Path, found: &Path) {
     let slash = |path: &Path| {
         let mut text = path.as_os_str().to_owned();
         text.push("/");
@@ -76,7 +76,7 @@ fn assert_rsync_finds_nothing(expected: &Path, found: &Path) {
 }
 
 /// Every kind of name and of file that a load takes.
-fn catalogue() -> Tree {
+pub(crate) fn catalogue() -> Tree {
     let names: Vec<Vec<u8>> = (1..=255u8)
         .filter(|byte| *byte != b'/')
         .map(|byte| vec![b'n', byte])

@@ -1,0 +1,75 @@
+//! A directory as destination of a load: what is wrong with it is said before anything is written.
+
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use rustix::fs::Access;
+
+use crate::args::JobArgs;
+use crate::failure::CommandFailure;
+
+/// Finds the directory that was typed, and makes nothing: what is missing of it is made when the run begins.
+pub(crate) fn find(typed: &Path, source: Option<&Path>) -> Result<PathBuf, CommandFailure> {
+    let shown = typed.display();
+    let path = resolve(typed).with_context(|| format!("find the destination `{shown}`"))?;
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("/"));
+    if !there.is_dir() {
+        let error = anyhow!("the destination `{shown}` is not a directory");
+        return Err(CommandFailure::usage(error).advise("name a directory, or s3://bucket/prefix"));
+    }
+    let is_within = |source: &Path| path.starts_with(source) || source.starts_with(&path);
+    if source.is_some_and(is_within) {
+        let error = anyhow!("source and destination lie within each other");
+        return Err(CommandFailure::usage(error).advise("name a directory beside the source"));
+    }
+    rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .with_context(|| format!("write to `{}`", there.display()))
+        .map_err(CommandFailure::could_not_run)?;
+    Ok(path)
+}
+
+/// The absolute path without links, as far as it is there.
+fn resolve(typed: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(typed)?;
+    let mut missing: Vec<&OsStr> = Vec::new();
+    let mut above = path.as_path();
+    loop {
+        match std::fs::canonicalize(above) {
+            Ok(found) => return Ok(missing.iter().rev().fold(found, |path, step| path.join(step))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let Some(Component::Normal(step)) = above.components().next_back() else {
+            // `..` of what is not there.
+            return Err(std::io::ErrorKind::NotFound.into());
+        };
+        missing.push(step);
+        above = above.parent().unwrap_or_else(|| Path::new("/"));
+    }
+}
+
+/// Refuses flags that would change nothing in a directory.
+pub(crate) fn refuse_flags_of_s3(args: &JobArgs) -> Result<(), CommandFailure> {
+    let (transfer, object) = (&args.transfer, &args.object);
+    let flags = [
+        ("--storage-class", transfer.storage_class.is_some()),
+        ("--sse", transfer.sse.is_some()),
+        ("--sse-kms-key-id", transfer.sse_kms_key_id.is_some()),
+        ("--metadata", object.metadata != crate::args::Metadata::Union),
+        ("--names", object.names != crate::args::Names::Fail),
+        ("--content-type", object.content_type.is_some()),
+        ("--cache-control", object.cache_control.is_some()),
+        ("--tagging", object.tagging.is_some()),
+        ("--acl", object.acl.is_some()),
+        ("--object-lock-mode", object.object_lock_mode.is_some()),
+        ("--object-lock-legal-hold", object.object_lock_legal_hold),
+    ];
+    let given: Vec<&str> = flags.iter().filter(|(_, is_given)| *is_given).map(|it| it.0).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let error =
+        anyhow!("{}: for a bucket only, and the destination is a directory", given.join(", "));
+    Err(CommandFailure::usage(error))
+}
