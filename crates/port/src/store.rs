@@ -74,6 +74,12 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Brings what was written to where it survives a crash of the machine. A store that answers only then has nothing to
+    /// do.
+    async fn persist(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether this is a file system, where a question for one entry costs no more than a line of a listing.
     fn is_tree(&self) -> bool {
         false

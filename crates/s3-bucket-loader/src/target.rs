@@ -13,6 +13,11 @@ use crate::failure::CommandFailure;
 pub(crate) fn find(typed: &Path, source: Option<&Path>) -> Result<PathBuf, CommandFailure> {
     let shown = typed.display();
     let path = resolve(typed).with_context(|| format!("find the destination `{shown}`"))?;
+    if !path.exists() && matches!(typed.components().next(), Some(Component::Normal(_))) {
+        let error = anyhow!("there is no directory `{shown}`");
+        let advice = format!("say s3://{shown} for a bucket, ./{shown} for a new directory");
+        return Err(CommandFailure::usage(error).advise(advice));
+    }
     let there = path.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("/"));
     if !there.is_dir() {
         let error = anyhow!("the destination `{shown}` is not a directory");

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
-use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::Checks;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{Destination, Mode, RunSettings};
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::Ledger;
+use s3bl_port::store::Store as _;
 use s3bl_roles::worker::Gate;
 
 use super::Stage;
@@ -150,20 +150,12 @@ pub(crate) async fn lead_run(
     stage.log.open(place.folder()).map_err(CommandFailure::could_not_run)?;
     let progress = progress_style(stage);
     let tree = prepared.tree.clone();
-    let led = lead(ledger, prepared, LeadSettings { crew, progress, place }).await;
+    let led = lead(ledger, prepared, LeadSettings { crew, progress, place }).await?;
+    // What VALIDATE put right of directories.
     if let Some(tree) = tree {
-        bring_to_disk(tree).await?;
+        tree.persist().await.context("bring the destination to the disk")?;
     }
-    led
-}
-
-/// What was restored survives a loss of power from here on.
-async fn bring_to_disk(tree: DirectoryStore) -> Result<(), CommandFailure> {
-    let synced = tokio::task::spawn_blocking(move || tree.sync()).await;
-    synced
-        .context("bring the destination to the disk")
-        .and_then(|synced| synced.context("bring the destination to the disk"))
-        .map_err(CommandFailure::could_not_run)
+    Ok(led)
 }
 
 fn progress_style(stage: &Stage) -> ProgressStyle {

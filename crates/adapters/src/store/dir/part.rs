@@ -37,16 +37,24 @@ impl Unnamed {
         }
     }
 
+    /// Gives a file that has none a name which nobody has.
+    fn link(&self, spot: &Spot, name: &[u8]) -> Result<(), Errno> {
+        let magic = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file));
+        let follow = rustix::fs::AtFlags::SYMLINK_FOLLOW;
+        rustix::fs::linkat(rustix::fs::CWD, magic, &spot.parent, name, follow)
+    }
+
     /// Gives it its name, over whatever file or link has that.
     pub(super) fn settle(mut self, spot: &Spot) -> Result<(), Errno> {
         let temporary = match self.temporary.take() {
             Some(temporary) => temporary,
             None => {
+                match self.link(spot, &spot.name) {
+                    Err(Errno::EXIST) => {}
+                    linked => return linked,
+                }
                 let temporary = Spot::temporary();
-                let magic =
-                    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file));
-                let follow = rustix::fs::AtFlags::SYMLINK_FOLLOW;
-                rustix::fs::linkat(rustix::fs::CWD, magic, &spot.parent, &temporary, follow)?;
+                self.link(spot, temporary.as_bytes())?;
                 temporary
             }
         };

@@ -61,14 +61,6 @@ impl DirectoryStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Brings all that was written to the disk.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = self.inner.target.open_root().map_err(|error| trouble("sync", error))?;
-        let root = rustix::fs::openat(&root, c".", flags, Mode::empty());
-        root.and_then(rustix::fs::syncfs).map_err(|error| trouble("sync", error))
-    }
-
     /// How metadata is spelt that VALIDATE compares: exact times, and attributes where they are taken along.
     pub fn dialect(takes_xattrs: bool) -> MetadataDialect {
         if takes_xattrs { MetadataDialect::Union } else { MetadataDialect::AwsFiles }
@@ -96,6 +88,14 @@ struct Entry {
 }
 
 impl Inner {
+    /// Brings all that was written to the disk.
+    fn sync(&self) -> Result<(), StoreError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = self.target.open_root().map_err(|error| trouble("sync", error))?;
+        let root = rustix::fs::openat(&root, c".", flags, Mode::empty());
+        root.and_then(rustix::fs::syncfs).map_err(|error| trouble("sync", error))
+    }
+
     fn entry(&self, object: &NewObject<'_>) -> Entry {
         Entry {
             key: object.key.clone(),
@@ -356,6 +356,10 @@ impl Store for DirectoryStore {
     async fn settle(&self, object: NewObject<'_>) -> Result<(), StoreError> {
         let entry = self.inner.entry(&object);
         self.block(move |inner| inner.settle(&entry)).await
+    }
+
+    async fn persist(&self) -> Result<(), StoreError> {
+        self.block(Inner::sync).await
     }
 
     fn is_tree(&self) -> bool {

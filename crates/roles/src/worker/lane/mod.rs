@@ -335,6 +335,19 @@ impl Context {
         self.source.xattrs(path, facts)
     }
 
+    /// Tells the driver that every entry of a batch has its outcome: of what is written, once that survives a crash of the
+    /// machine.
+    pub(super) async fn finished(&self, batch: &Arc<Batch>) {
+        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
+        if pass == Pass::Write
+            && let Err(error) = self.store.persist().await
+        {
+            let failure = error.failure();
+            return self.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+        }
+        self.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+    }
+
     /// Tells the driver; a driver that is gone needs no telling.
     pub(super) async fn tell(&self, event: LaneEvent) {
         let _ = self.events.send(event).await;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::upload::{Trouble, Upload};
 use super::write::{fail, finish, key_of, written};
-use super::{Context, LaneEvent, late};
+use super::{Context, late};
 use crate::worker::batch::Batch;
 
 /// Whether the parts of a file are handed out to all workers.
@@ -41,7 +41,7 @@ pub(super) async fn share(
     let (size, mtime) = (facts.size, facts.mtime);
     let (part_size, parts) = (plan.part_size(), plan.count());
     batch.answer(ResultBody::UploadPlanned(UploadPlan { mark, size, mtime, part_size, parts }));
-    context.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+    context.finished(batch).await;
 }
 
 fn mark_of(key: &ObjectKey, id: &UploadId) -> UploadMark {
@@ -161,7 +161,7 @@ pub(super) async fn conclude(
             });
             let (mark, parts) = (mark_of(key, id), parts.collect());
             batch.answer(ResultBody::PartsStored { mark, parts });
-            context.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+            context.finished(batch).await;
         }
         Err(Trouble::Abandoned) => {}
         Err(Trouble::Source(error)) => {

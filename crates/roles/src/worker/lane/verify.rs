@@ -226,7 +226,7 @@ async fn conclude(
         | ValidateOutcome::Unknown(_) => Meter::add(&context.meter.failed, 1),
     }
     if batch.validated(index, verdict) {
-        context.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+        context.finished(batch).await;
     }
 }
 

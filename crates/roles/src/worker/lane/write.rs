@@ -262,6 +262,6 @@ pub(super) async fn finish(
     match batch.wrote(index, outcome) {
         Left::Others => {}
         Left::Markers => context.agenda.add_markers(Arc::clone(batch)),
-        Left::Nothing => context.tell(LaneEvent::Finished(Arc::clone(batch))).await,
+        Left::Nothing => context.finished(batch).await,
     }
 }
