@@ -15,7 +15,8 @@ pub(crate) fn find(typed: &Path, source: Option<&Path>) -> Result<PathBuf, Comma
     let path = resolve(typed).with_context(|| format!("find the destination `{shown}`"))?;
     if !path.exists() && matches!(typed.components().next(), Some(Component::Normal(_))) {
         let error = anyhow!("there is no directory `{shown}`");
-        let advice = format!("say s3://{shown} for a bucket, ./{shown} for a new directory");
+        let bucket = meant_as_bucket(&shown.to_string()).to_owned();
+        let advice = format!("say s3://{bucket} for a bucket, ./{shown} for a new directory");
         return Err(CommandFailure::usage(error).advise(advice));
     }
     let there = path.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("/"));
@@ -32,6 +33,14 @@ pub(crate) fn find(typed: &Path, source: Option<&Path>) -> Result<PathBuf, Comma
         .with_context(|| format!("write to `{}`", there.display()))
         .map_err(CommandFailure::could_not_run)?;
     Ok(path)
+}
+
+/// The bucket and prefix in what was typed without a whole `s3://`: `bucket/p`, `s3:/bucket/p` and `s3//bucket/p` alike.
+fn meant_as_bucket(typed: &str) -> &str {
+    match typed.strip_prefix("s3") {
+        Some(rest) if rest.starts_with([':', '/']) => rest.trim_start_matches([':', '/']),
+        _ => typed,
+    }
 }
 
 /// The absolute path without links, as far as it is there.

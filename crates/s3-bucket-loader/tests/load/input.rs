@@ -43,7 +43,9 @@ fn a_source_that_is_a_file_is_named() {
 #[test]
 fn a_destination_that_is_no_url_is_named() {
     let (stage, _tree, root) = stage_and_tree();
-    assert_named(&stage, &[&root, "s3//bucket"], 2, &["s3//bucket", "s3://bucket/prefix"]);
+    assert_named(&stage, &[&root, "s3//bucket"], 2, &["s3//bucket", "say s3://bucket for"]);
+    assert_named(&stage, &[&root, "s3:/bucket"], 2, &["s3:/bucket", "say s3://bucket for"]);
+    assert_named(&stage, &[&root, "bucket"], 2, &["`bucket`", "say s3://bucket for"]);
 }
 
 #[test]
