@@ -55,6 +55,8 @@ pub enum Mode {
 pub enum SourceLocation {
     /// A directory, as an absolute path (bytes, for names that are no UTF-8).
     Directory(Vec<u8>),
+    /// Two or more directories, each beneath its own last name; no two have the same.
+    Directories(Vec<Vec<u8>>),
     /// A bucket.
     Bucket(SourceBucket),
 }
@@ -87,10 +89,22 @@ impl SourceBucket {
 }
 
 impl SourceLocation {
+    /// The directories that it consists of; none if it is a bucket.
+    pub fn directories(&self) -> &[Vec<u8>] {
+        match self {
+            Self::Directory(path) => std::slice::from_ref(path),
+            Self::Directories(paths) => paths,
+            Self::Bucket(_) => &[],
+        }
+    }
+
     /// Shows it to a person: a path, whose bytes that are no UTF-8 are `\x..`, or `s3://bucket/prefix`.
     pub fn shown(&self) -> String {
         match self {
             Self::Directory(bytes) => shown_path(bytes),
+            Self::Directories(paths) => {
+                paths.iter().map(|path| shown_path(path)).collect::<Vec<_>>().join(", ")
+            }
             Self::Bucket(bucket) => bucket.url(),
         }
     }

@@ -100,6 +100,10 @@ const TRIAL_GAIN: f64 = 1.04;
 const TRIAL_GAIN_LARGE: f64 = 1.12;
 /// A trial downwards is kept unless it loses more than this.
 const TRIAL_LOSS: f64 = 0.98;
+/// A store whose replies take so long is waited for, and not this machine or the line: the climb begins at so many times
+/// the first limit.
+const FAR: Duration = Duration::from_millis(15);
+const FAR_START: u32 = 4;
 /// Bytes that weigh as much as one request when work is summed up.
 const BYTES_PER_REQUEST: f64 = 32.0 * 1024.0;
 
@@ -165,25 +169,34 @@ impl Throttle {
 
     fn end_round(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.round.began);
-        if self.round.done < self.limit || elapsed < ROUND_MIN {
+        // Some requests under way are from before the round. To wait for as many as the limit is to wait for two round trips.
+        let is_climbing = matches!(self.climb, Climb::Warming | Climb::Doubling { .. });
+        let needed = if is_climbing { self.limit / 2 } else { self.limit };
+        if self.round.done < needed.max(1) || elapsed < ROUND_MIN {
             return;
         }
         let speed = self.round.speed(self.limit);
+        let latency = self.round.taken / f64::from(self.round.done);
         // While requests are paced, or there are too few to fill the limit, speed says nothing of the limit.
         let is_telling =
             self.round.was_full && self.pace.is_none() && self.settings.fixed.is_none();
         self.round = Round::beginning(now);
         if is_telling {
-            self.step(speed);
+            self.step(speed, latency);
         }
     }
 
-    fn step(&mut self, speed: f64) {
+    /// Goes on from a round with this speed, whose requests took so many seconds on average.
+    fn step(&mut self, speed: f64, latency: f64) {
         let bounded = |limit: u32| limit.clamp(self.settings.floor, self.settings.ceiling);
         let level =
             |speed, goes_up_next| Climb::Level { rounds_left: LEVEL_ROUNDS, speed, goes_up_next };
         match self.climb {
-            Climb::Warming => self.double(0.0, self.limit, self.limit),
+            Climb::Warming => {
+                let is_far = latency >= FAR.as_secs_f64();
+                let first = if is_far { bounded(self.limit * FAR_START) } else { self.limit };
+                self.double(0.0, first, first);
+            }
             Climb::Doubling { best_speed, .. } if speed > best_speed * DOUBLING_GAIN => {
                 if self.limit >= self.settings.ceiling {
                     self.climb = level(speed, false);
@@ -364,14 +377,15 @@ mod tests {
         }
     }
 
-    /// Runs the throttle against the model for `seconds`; returns accepted requests of the last second.
-    fn run(model: &Model, throttle: &mut Throttle, seconds: u64) -> f64 {
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Runs the throttle against the model for so long; returns accepted requests of the last second.
+    fn run(model: &Model, throttle: &mut Throttle, time: Duration) -> f64 {
         let step = Duration::from_micros(100);
         let mut ends: VecDeque<(Duration, Duration, bool)> = VecDeque::new();
         let (mut now, mut credit, mut tokens, mut accepted) = (Duration::ZERO, 0.0, 0.0f64, 0u32);
         let (mut free_at, mut connections) = (Duration::ZERO, 0);
-        let end = Duration::from_secs(seconds);
-        while now < end {
+        while now < time {
             now += step;
             if let Some(rate) = model.rate_max {
                 tokens = (tokens + rate * step.as_secs_f64()).min(rate / 10.0);
@@ -380,7 +394,7 @@ mod tests {
                 let in_flight = u32::try_from(ends.len()).unwrap();
                 ends.pop_front();
                 let reply = if is_done { Reply::Done(4096) } else { Reply::Throttled };
-                accepted += u32::from(is_done && now > end - Duration::from_secs(1));
+                accepted += u32::from(is_done && now + SECOND > time);
                 throttle.observe(now, reply, at - sent, in_flight);
             }
             credit = throttle.rate().map_or(f64::MAX, |rate| {
@@ -406,8 +420,16 @@ mod tests {
     fn a_distant_store_is_reached_with_many_requests_within_a_second() {
         let model = Model::new(30, 20_000.0);
         let mut throttle = Throttle::new(ThrottleSettings::default());
-        run(&model, &mut throttle, 1);
+        run(&model, &mut throttle, SECOND);
         assert!(throttle.limit() >= 400, "stands at {}", throttle.limit());
+    }
+
+    #[test]
+    fn a_distant_store_is_climbed_to_in_one_round_trip_each() {
+        let model = Model::new(30, 100_000.0);
+        let mut throttle = Throttle::new(ThrottleSettings::default());
+        run(&model, &mut throttle, model.latency * 8);
+        assert!(throttle.limit() >= 1000, "stands at {}", throttle.limit());
     }
 
     #[test]
@@ -415,7 +437,7 @@ mod tests {
         for opening in [2, 3, 4] {
             let model = Model { opening, ..Model::new(30, 20_000.0) };
             let mut throttle = Throttle::new(ThrottleSettings::default());
-            run(&model, &mut throttle, 2);
+            run(&model, &mut throttle, SECOND * 2);
             assert!(throttle.limit() >= 400, "stands at {}", throttle.limit());
         }
     }
@@ -424,7 +446,7 @@ mod tests {
     fn a_near_store_is_not_flooded() {
         let model = Model::new(1, 10_000.0);
         let mut throttle = Throttle::new(ThrottleSettings::default());
-        run(&model, &mut throttle, 5);
+        run(&model, &mut throttle, SECOND * 5);
         assert!(throttle.limit() <= 64, "stands at {}", throttle.limit());
     }
 
@@ -433,7 +455,7 @@ mod tests {
         let model = Model { rate_max: Some(2_000.0), ..Model::new(2, 15_000.0) };
         for seconds in [5, 10, 15, 30] {
             let mut throttle = Throttle::new(ThrottleSettings::default());
-            let accepted = run(&model, &mut throttle, seconds);
+            let accepted = run(&model, &mut throttle, SECOND * seconds);
             assert!(accepted >= 1_800.0, "{accepted} in second {seconds}");
         }
     }
@@ -445,7 +467,7 @@ mod tests {
         for _ in 0..4 {
             throttle.observe(Duration::ZERO, Reply::Throttled, Duration::ZERO, 4);
         }
-        let accepted = run(&model, &mut throttle, 15);
+        let accepted = run(&model, &mut throttle, SECOND * 15);
         assert!(accepted >= 3_000.0, "{accepted} in the last second");
     }
 
@@ -454,7 +476,7 @@ mod tests {
         let model = Model::new(30, 20_000.0);
         let settings = ThrottleSettings { fixed: Some(7), ..ThrottleSettings::default() };
         let mut throttle = Throttle::new(settings);
-        run(&model, &mut throttle, 2);
+        run(&model, &mut throttle, SECOND * 2);
         assert_eq!(throttle.limit(), 7);
     }
 }

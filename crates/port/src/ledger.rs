@@ -5,6 +5,7 @@ use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{Finding, FindingPhase, PhaseVisit, Planned, Record, Recovered, RunHeader};
 use s3bl_core::path::RelPath;
 use s3bl_core::plan::{PartMark, UploadMark};
+use s3bl_core::report::Drifted;
 use s3bl_core::toc::{EntryKind, PackedEntries, WalkTotals};
 
 /// A durable memory of one run. Calls block; one thread owns it.
@@ -51,6 +52,10 @@ pub trait Ledger: Send {
     /// Gathers what the batches of earlier crawls hold. Memory: constant but for an index of at most 8 MiB.
     fn already_planned(&self) -> Result<Box<dyn PlannedSet>, LedgerError>;
 
+    /// Gathers which versions of which entries the run took, to be compared with what the source holds now. Memory:
+    /// constant but for indexes of at most 8 MiB each.
+    fn versions(&self) -> Result<Box<dyn Versions>, LedgerError>;
+
     /// Makes new batches of the entries that failed, mismatched, are missing or unknown, and takes them out of their
     /// old batches and the sums of those, so that WRITE and VALIDATE can run over them again; the run is then in
     /// WRITE. Returns how many entries.
@@ -71,6 +76,20 @@ pub trait PlannedSet: Send + Sync {
     /// Gives the sums of the whole TOC, from those of a walk whose batches all went through
     /// [`PlannedSet::sift`]: they are what [`Record::TocClosed`] must carry.
     fn joined_totals(&self, walk: &WalkTotals) -> WalkTotals;
+}
+
+/// Which versions of which entries a run took: those that it listed, and of what had changed when it was read, those too.
+/// Asked by several threads of a crawl at once.
+pub trait Versions: Send + Sync {
+    /// Gives the entries of a batch of now that the run never met or took in another version, and remembers all of them
+    /// as met.
+    fn drifted(&self, now: &Planned) -> Result<Vec<Drifted>, LedgerError>;
+
+    /// Visits the entries that the run took and nobody met since, in the order of batches.
+    fn vanished(
+        self: Box<Self>,
+        visit: &mut dyn FnMut(Drifted) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError>;
 }
 
 /// A finding with where it comes from.

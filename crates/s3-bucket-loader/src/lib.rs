@@ -2,13 +2,14 @@
 //!
 //! `args` is what can be typed, `config` the file behind it, `command` one file a command, `wiring` the one place that
 //! names vendors, `lead` the master of a run, `fleet` whoever works for it, `face` what is shown while it goes on and when it is over, `demo` the
-//! server within the program.
+//! server within the program, `drift` a second look at the source.
 
 pub mod args;
 mod command;
 mod config;
 pub mod demo;
 mod descriptors;
+mod drift;
 pub mod exit;
 pub mod face;
 mod failure;

@@ -2,8 +2,9 @@
 //! MinIO's gateway in JuiceFS), and then directories can have no owner, mode and times there.
 //!
 //! The probe is the first marker of the load itself, written ahead: that of the root, or without a prefix that of a
-//! directory in it. So nothing is there afterwards that the load would not write anyway.
+//! directory in it, or that of the first of several sources. So nothing is there afterwards that the load would not write anyway.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
@@ -11,12 +12,12 @@ use bytes::Bytes;
 use s3bl_core::checksum::Crc64Nvme;
 use s3bl_core::metadata::object_metadata;
 use s3bl_core::path::{KeyMap, ObjectKey, RelPath};
-use s3bl_core::settings::{MetadataDialect, RunSettings};
+use s3bl_core::settings::{MetadataDialect, RunSettings, SourceLocation};
 use s3bl_core::toc::EntryKind;
 use s3bl_core::toc::filter::{Filter, Standing};
 use s3bl_port::store::{Body, NewObject, Store, StoreError};
 
-use crate::settings::directory;
+use crate::settings::directories;
 use crate::wiring::{Prepared, lone_pacer};
 
 /// Tries it and returns the settings with the answer. Where it cannot be tried, the load will say what is wrong.
@@ -48,16 +49,22 @@ fn first_marker(settings: &RunSettings) -> Option<(RelPath, ObjectKey)> {
         let key = keys.key(&path, EntryKind::Directory).ok()??;
         key.as_str().ends_with('/').then_some((path, key))
     };
-    if let Some(found) = with_key(RelPath::root()) {
+    let has_root = !matches!(settings.source, SourceLocation::Directories(_));
+    if let Some(found) = has_root.then(|| with_key(RelPath::root())).flatten() {
         return Some(found);
     }
+    let named = |name: &OsStr| RelPath::new(name.as_bytes()).ok().and_then(with_key);
+    let path = match directories(&settings.source).collect::<Vec<_>>().as_slice() {
+        [] => return None,
+        [only] => *only,
+        several => return several.iter().filter_map(|path| path.file_name()).find_map(named),
+    };
     let filter = Filter::new(&settings.select).ok()?;
-    std::fs::read_dir(directory(&settings.source)?).ok()?.flatten().find_map(|entry| {
+    std::fs::read_dir(path).ok()?.flatten().find_map(|entry| {
         let name = entry.file_name();
-        let name = name.as_bytes();
         let is_wanted = entry.file_type().is_ok_and(|it| it.is_dir())
-            && filter.standing(filter.root(), name, true) == Standing::Admitted;
-        is_wanted.then(|| RelPath::new(name).ok().and_then(with_key)).flatten()
+            && filter.standing(filter.root(), name.as_bytes(), true) == Standing::Admitted;
+        is_wanted.then(|| named(&name)).flatten()
     })
 }
 

@@ -1,18 +1,20 @@
-//! From what was typed to what a run is asked to do.
+//! From what was typed to what a run is asked to do; `source` reads where files come from.
+
+mod source;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::ValueEnum as _;
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
     BatchSettings, BucketPlace, Destination, HardLinkPolicy, ListFormat, ListSeparator,
     ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings, OwnerChange, Retention,
-    RunSettings, Scope, Selection, SourceBucket, SourceLocation, SpecialPolicy, StopSettings,
-    SymlinkPolicy, TransferSettings,
+    RunSettings, Scope, Selection, SourceLocation, SpecialPolicy, StopSettings, SymlinkPolicy,
+    TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
@@ -26,6 +28,9 @@ use crate::args::{
 use crate::failure::CommandFailure;
 use crate::target;
 
+use source::{bucket_faults, several_faults, sources};
+pub(crate) use source::{directories, source, source_directories};
+
 /// Longest prefix: a key is as long as that and the name of a file.
 const PREFIX_BYTES_MAX: usize = KEY_BYTES_MAX - 2;
 
@@ -36,14 +41,14 @@ const STANDARD_INPUT: &str = "/dev/stdin";
 pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let transfer = &args.transfer;
     let batch = BatchSettings::default();
-    let source = source(&args.source, &args.read, &args.bucket)?;
+    let source = sources(&args.sources, &args.read, &args.bucket)?;
     let typed = args.destination.to_string_lossy();
     let (destination, metadata, object) = if typed.contains("://") {
         let place = destination(&typed, &args.bucket)?;
         (Destination::Bucket(place), dialect(args.object.metadata), object(&args.object))
     } else {
         target::refuse_flags_of_s3(args)?;
-        let path = target::find(Path::new(&args.destination), directory(&source))?;
+        let path = target::find(Path::new(&args.destination), directories(&source))?;
         let mut object = object(&args.object);
         keep_what_may_be_given(&mut object);
         let metadata = DirectoryStore::dialect(object.takes_xattrs);
@@ -144,7 +149,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     let object = ObjectSettings { names: args.names.into(), ..ObjectSettings::default() };
     checked(RunSettings {
         mode: Mode::ValidateOnly,
-        source: source(&args.source, &args.read, &args.bucket)?,
+        source: sources(&args.sources, &args.read, &args.bucket)?,
         destination: Destination::Bucket(destination(&args.destination, &args.bucket)?),
         select: Selection {
             leaves_out_directories: metadata == MetadataDialect::None,
@@ -174,46 +179,17 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
             faults.push(format!("--files-from `{}` cannot be read: {error}", file.display()));
         }
     }
-    if let SourceLocation::Bucket(bucket) = &settings.source {
-        faults.extend(bucket_faults(&settings, bucket).into_iter().map(str::to_owned));
+    match &settings.source {
+        SourceLocation::Directory(_) => {}
+        SourceLocation::Directories(paths) => faults.extend(several_faults(&settings, paths)),
+        SourceLocation::Bucket(bucket) => {
+            faults.extend(bucket_faults(&settings, bucket).into_iter().map(str::to_owned));
+        }
     }
     if faults.is_empty() {
         return Ok(settings);
     }
     Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
-}
-
-/// What cannot be done with a bucket as source.
-fn bucket_faults(settings: &RunSettings, bucket: &SourceBucket) -> Vec<&'static str> {
-    let destination = &settings.destination;
-    let place = destination.bucket().filter(|_| settings.mode == Mode::Load);
-    let same = place.filter(|place| {
-        (&bucket.bucket, &bucket.endpoint_url) == (&place.bucket, &place.endpoint_url)
-    });
-    let folder = |prefix: &str| match prefix.trim_matches('/') {
-        "" => String::new(),
-        prefix => format!("{prefix}/"),
-    };
-    let is_within = same.is_some_and(|place| {
-        let (from, to) = (folder(&bucket.prefix), folder(&place.prefix));
-        from.starts_with(&to) || to.starts_with(&from)
-    });
-    let faults = [
-        (is_within, "source and destination lie within each other"),
-        (
-            settings.select.symlinks == SymlinkPolicy::Follow,
-            "--symlinks follow is for directories: nothing is looked up where a link of a bucket leads",
-        ),
-        (
-            settings.select.listed.is_some(),
-            "--files-from is for directories: the entries of a bucket are those of its listing",
-        ),
-        (
-            settings.transfer.metadata == MetadataDialect::Rclone,
-            "--metadata rclone needs a directory as source: whether an object of a bucket is a link is known only when it is read, and rclone has other keys for links",
-        ),
-    ];
-    faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, words)| words).collect()
 }
 
 /// Looks whether a list can be read. A pipe is left alone: whoever writes to it would see it closed.
@@ -226,58 +202,6 @@ fn list_is_there(file: &Path) -> std::io::Result<()> {
         std::fs::File::open(file)?;
     }
     Ok(())
-}
-
-/// Reads where files come from.
-pub(crate) fn source(
-    typed: &OsStr,
-    read: &SourceReadArgs,
-    bucket: &BucketArgs,
-) -> Result<SourceLocation, CommandFailure> {
-    if let Some(rest) = typed.as_bytes().strip_prefix(b"s3://") {
-        let rest = std::str::from_utf8(rest).map_err(|_| {
-            CommandFailure::usage(anyhow!("the source `{}` is not UTF-8", typed.display()))
-        })?;
-        let (name, prefix) = bucket_and_prefix(rest)?;
-        let (service, bucket) = (read.service.clone(), bucket.clone());
-        return Ok(SourceLocation::Bucket(SourceBucket {
-            bucket: name,
-            prefix,
-            endpoint_url: service.source_endpoint_url.or(bucket.endpoint_url),
-            region: service.source_region.or(bucket.region),
-            profile: service.source_profile.or(bucket.profile),
-            names: read.source_names.into(),
-            metadata: dialect(read.source_metadata),
-        }));
-    }
-    source_directory(typed)
-}
-
-/// Reads a directory that files come from.
-pub(crate) fn source_directory(typed: &OsStr) -> Result<SourceLocation, CommandFailure> {
-    let path = source_path(Path::new(typed))?;
-    Ok(SourceLocation::Directory(path.as_os_str().as_bytes().to_vec()))
-}
-
-/// Finds the source and says what is wrong with it, before anything else begins.
-fn source_path(typed: &Path) -> Result<PathBuf, CommandFailure> {
-    let shown = typed.display();
-    let path = std::fs::canonicalize(typed)
-        .with_context(|| format!("find the source `{shown}`"))
-        .map_err(CommandFailure::could_not_run)?;
-    let metadata =
-        std::fs::metadata(&path).with_context(|| format!("examine the source `{shown}`"))?;
-    if !metadata.is_dir() {
-        let error = anyhow!("the source `{shown}` is not a directory");
-        return Err(CommandFailure::usage(error)
-            .advise("name the directory that holds it, and select it by --include"));
-    }
-    std::fs::read_dir(&path).with_context(|| format!("list the source `{shown}`")).map_err(
-        |error| {
-            CommandFailure::could_not_run(error).advise("run as a user who may read the source")
-        },
-    )?;
-    Ok(path)
 }
 
 /// Reads where objects go.
@@ -415,12 +339,4 @@ fn evidence(typed: Validate) -> Option<Evidence> {
 
 fn stop(args: &StopArgs) -> StopSettings {
     StopSettings { errors_max: if args.fail_fast { Some(0) } else { args.max_errors } }
-}
-
-/// The directory of a source; `None` for a bucket.
-pub(crate) fn directory(source: &SourceLocation) -> Option<&Path> {
-    match source {
-        SourceLocation::Directory(bytes) => Some(Path::new(OsStr::from_bytes(bytes))),
-        SourceLocation::Bucket(_) => None,
-    }
 }

@@ -10,7 +10,10 @@ use crate::args::JobArgs;
 use crate::failure::CommandFailure;
 
 /// Finds the directory that was typed, and makes nothing: what is missing of it is made when the run begins.
-pub(crate) fn find(typed: &Path, source: Option<&Path>) -> Result<PathBuf, CommandFailure> {
+pub(crate) fn find<'a>(
+    typed: &Path,
+    mut sources: impl Iterator<Item = &'a Path>,
+) -> Result<PathBuf, CommandFailure> {
     let shown = typed.display();
     let path = resolve(typed).with_context(|| format!("find the destination `{shown}`"))?;
     if !path.exists() && matches!(typed.components().next(), Some(Component::Normal(_))) {
@@ -25,7 +28,7 @@ pub(crate) fn find(typed: &Path, source: Option<&Path>) -> Result<PathBuf, Comma
         return Err(CommandFailure::usage(error).advise("name a directory, or s3://bucket/prefix"));
     }
     let is_within = |source: &Path| path.starts_with(source) || source.starts_with(&path);
-    if source.is_some_and(is_within) {
+    if sources.any(is_within) {
         let error = anyhow!("source and destination lie within each other");
         return Err(CommandFailure::usage(error).advise("name a directory beside the source"));
     }

@@ -9,13 +9,14 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use s3bl_adapters::source::bucket::BucketSource;
 use s3bl_adapters::source::dir::DirectorySource;
+use s3bl_adapters::source::several::SeveralSources;
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::{
     Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
 };
-use s3bl_core::path::KeyMap;
+use s3bl_core::path::{KeyMap, RelPath};
 use s3bl_core::settings::{
-    BucketPlace, Destination, Mode, RunSettings, SourceBucket, SourceLocation,
+    BucketPlace, Destination, Mode, RunSettings, SourceBucket, SourceLocation, SymlinkPolicy,
 };
 use s3bl_core::throttle::ThrottleSettings;
 use s3bl_port::pacer::Pacer;
@@ -83,13 +84,31 @@ pub(crate) async fn open_source(
     settings: &RunSettings,
     keys: Option<&FixedKeys>,
 ) -> Result<Arc<dyn Source>, CommandFailure> {
-    let root = match &settings.source {
-        SourceLocation::Bucket(bucket) => return open_source_bucket(settings, bucket, keys).await,
-        SourceLocation::Directory(bytes) => Path::new(OsStr::from_bytes(bytes)),
-    };
-    let source = DirectorySource::open(root, settings.select.symlinks)
-        .with_context(|| format!("open the source `{}`", root.display()))?;
-    Ok(Arc::new(source))
+    let symlinks = settings.select.symlinks;
+    match &settings.source {
+        SourceLocation::Bucket(bucket) => open_source_bucket(settings, bucket, keys).await,
+        SourceLocation::Directory(path) => Ok(Arc::new(open_source_directory(path, symlinks)?)),
+        SourceLocation::Directories(paths) => {
+            let open = |path: &Vec<u8>| -> Result<(RelPath, Box<dyn Source>), CommandFailure> {
+                let name = Path::new(OsStr::from_bytes(path)).file_name();
+                let name = name.context("a source among several has a last name")?.as_bytes();
+                let name = RelPath::new(name).context("read the name of a source")?;
+                Ok((name, Box::new(open_source_directory(path, symlinks)?)))
+            };
+            let named = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+            Ok(Arc::new(SeveralSources::new(named)))
+        }
+    }
+}
+
+fn open_source_directory(
+    path: &[u8],
+    symlinks: SymlinkPolicy,
+) -> Result<DirectorySource, CommandFailure> {
+    let path = Path::new(OsStr::from_bytes(path));
+    DirectorySource::open(path, symlinks)
+        .with_context(|| format!("open the source `{}`", path.display()))
+        .map_err(CommandFailure::could_not_run)
 }
 
 async fn open_source_bucket(

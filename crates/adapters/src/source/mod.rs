@@ -3,3 +3,4 @@
 pub mod bucket;
 pub mod dir;
 mod outbox;
+pub mod several;

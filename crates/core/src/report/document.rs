@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conclusion, Outcome, Reason};
+use super::{Conclusion, DriftReport, Outcome, Reason};
 use crate::ledger::{PhaseVisit, Recovered, RunHeader};
 use crate::master::{Ending, Phase};
 use crate::task::{Class, Evidence};
@@ -58,6 +58,9 @@ pub struct Report {
     /// `workers`. Empty in one process, and in a report that is made again from the ledger.
     #[serde(default)]
     pub channel: BTreeMap<String, u64>,
+    /// What the source holds now that was not taken; `null` unless `--drift-report` asked for it.
+    #[serde(default)]
+    pub drift: Option<DriftReport>,
 }
 
 /// What the source holds.
@@ -184,6 +187,7 @@ impl Report {
                 pending: reconciliation.pending,
             },
             channel: BTreeMap::new(),
+            drift: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Finding, FindingPhase, Verdict};
+use crate::path::RelPath;
 use crate::task::Class;
 
 /// A line of `failures.ndjson`: one JSON object, the keys in this order.
@@ -37,10 +38,10 @@ impl FailureLine {
     /// Makes the line of a finding.
     pub fn new(phase: FindingPhase, finding: &Finding, worker: Option<&str>) -> Self {
         let Finding { path, failure, verdict, index: _ } = finding;
-        let text = if path.is_root() { None } else { path.as_str() };
+        let (path, path_b64) = path_texts(path);
         Self {
-            path: text.map_or_else(|| path.to_string(), str::to_owned),
-            path_b64: path.as_str().is_none().then(|| BASE64.encode(path.as_bytes())),
+            path,
+            path_b64,
             phase: phase.as_str().to_owned(),
             class: Class::as_str(failure.class).to_owned(),
             verdict: Verdict::as_str(*verdict).to_owned(),
@@ -75,6 +76,13 @@ impl FailureLine {
         line.push_str("\r\n");
         line
     }
+}
+
+/// A path as text to look at, and, where that is not all of it, in base64.
+pub(super) fn path_texts(path: &RelPath) -> (String, Option<String>) {
+    let text = if path.is_root() { None } else { path.as_str() };
+    let whole = path.as_str().is_none().then(|| BASE64.encode(path.as_bytes()));
+    (text.map_or_else(|| path.to_string(), str::to_owned), whole)
 }
 
 /// Quotes a field where it must be.

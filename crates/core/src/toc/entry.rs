@@ -128,6 +128,17 @@ impl WalkTotals {
         self.bytes += other.bytes;
     }
 
+    /// Counts as unreadable what was emitted here and taken out of the TOC afterwards.
+    pub fn withdraw(&mut self, withdrawn: &Self) {
+        self.emitted -= withdrawn.emitted;
+        self.unreadable += withdrawn.emitted;
+        self.files -= withdrawn.files;
+        self.directories -= withdrawn.directories;
+        self.symlinks -= withdrawn.symlinks;
+        self.specials -= withdrawn.specials;
+        self.bytes = ByteCount(self.bytes.0 - withdrawn.bytes.0);
+    }
+
     /// Whether the sums hold.
     pub fn reconciles(&self) -> bool {
         self.seen == self.emitted + self.excluded + self.unreadable

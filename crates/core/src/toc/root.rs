@@ -41,6 +41,15 @@ impl RootPrint {
         }
     }
 
+    /// Adds the names of another print.
+    pub fn merge(&mut self, other: &Self) {
+        self.names += other.names;
+        self.hashes.extend(&other.hashes);
+        while self.hashes.len() > NAMES_KEPT {
+            self.hashes.pop_last();
+        }
+    }
+
     /// Whether the two show the same root, give or take a few names.
     pub fn is_like(&self, other: &Self) -> bool {
         let common = self.hashes.intersection(&other.hashes).count();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{BucketArgs, HookArgs, JobArgs, SourceServiceArgs, value};
+use super::{BucketArgs, DriftReportArgs, HookArgs, JobArgs, SourceServiceArgs, value};
 
 pub(super) const MASTER_EXAMPLES: &str = "\
 Examples:
@@ -102,14 +102,17 @@ pub struct MasterArgs {
     /// How they are led.
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// Whether to look at the source once more.
+    #[command(flatten)]
+    pub drift: DriftReportArgs,
 }
 
 /// `worker`.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {
-    /// Where the source is on this machine [default: where the master has it]
+    /// Where the source is on this machine [default: where the master has it]; of several sources, each
     #[arg(long, env = "S3BL_SOURCE", value_name = "SRC")]
-    pub source: Option<OsString>,
+    pub source: Vec<OsString>,
     /// The only destination that this worker writes to: s3://bucket/prefix [default: the master's]
     #[arg(long, env = "S3BL_DESTINATION", value_name = "DEST")]
     pub destination: Option<String>,

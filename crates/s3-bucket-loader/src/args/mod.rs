@@ -3,6 +3,7 @@
 //! Every flag has a twin in the environment, `S3BL_` and its name in capitals; and a key of its name in the
 //! configuration file. A flag wins over the environment, that over the file, that over the default.
 
+pub mod drift;
 pub mod fleet;
 pub mod hook;
 pub mod object;
@@ -10,6 +11,7 @@ pub mod restore;
 pub mod rights;
 pub mod source;
 pub mod tags;
+pub mod validate;
 pub mod value;
 
 use std::ffi::OsString;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bl_core::unit::{ByteCount, FileTime};
 
+pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
@@ -25,6 +28,7 @@ pub use hook::HookArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 pub use restore::RestoreArgs;
 pub use source::{SourceReadArgs, SourceServiceArgs};
+pub use validate::ValidateArgs;
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
 ///
@@ -72,6 +76,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Show the report of a run
     Report(ReportArgs),
+    /// Tell what of a source appeared, changed or vanished since a run took it
+    Drift(DriftArgs),
     /// Check credentials, bucket, rights, clock and checksums before a load
     Doctor(DoctorArgs),
     /// Load a sample into an S3 server inside this program: no credentials, nothing to install
@@ -323,6 +329,9 @@ pub struct LoadArgs {
     /// Say what would be done, and do nothing
     #[arg(long, short = 'n', env = "S3BL_DRY_RUN")]
     pub dry_run: bool,
+    /// Whether to look at the source once more.
+    #[command(flatten)]
+    pub drift: DriftReportArgs,
     /// Commands of the workers of this process, once for all of them.
     #[command(flatten)]
     pub hooks: HookArgs,
@@ -331,9 +340,9 @@ pub struct LoadArgs {
 /// What to load, and how: the same for `load` and `master`.
 #[derive(Debug, Clone, Args)]
 pub struct JobArgs {
-    /// What to load: a directory, or s3://bucket/prefix
-    #[arg(value_name = "SRC")]
-    pub source: OsString,
+    /// What to load: a directory, or s3://bucket/prefix; of several directories, each goes beneath its own last name
+    #[arg(value_name = "SRC", required = true, num_args = 1..)]
+    pub sources: Vec<OsString>,
     /// Where to: s3://bucket/prefix, or (not for `master`) a directory, made if it is not there
     #[arg(value_name = "DEST")]
     pub destination: OsString,
@@ -349,41 +358,6 @@ pub struct JobArgs {
     /// What objects are called and carry.
     #[command(flatten)]
     pub object: ObjectArgs,
-    /// When to stop.
-    #[command(flatten)]
-    pub stop: StopArgs,
-    /// Where the bucket is.
-    #[command(flatten)]
-    pub bucket: BucketArgs,
-    /// A bucket as source.
-    #[command(flatten)]
-    pub read: SourceReadArgs,
-}
-
-/// `validate`.
-#[derive(Debug, Clone, Args)]
-pub struct ValidateArgs {
-    /// What was loaded: a directory, or s3://bucket/prefix
-    #[arg(value_name = "SRC")]
-    pub source: OsString,
-    /// Where it is: s3://bucket/prefix
-    #[arg(value_name = "DEST")]
-    pub destination: String,
-    /// How every entry is validated; without a ledger of the load, `list` and `head` compare sizes only
-    #[arg(long, env = "S3BL_VALIDATE", default_value = "reread", value_name = "HOW")]
-    pub validate: Validate,
-    /// Metadata that the objects must carry; with any, directories must have markers
-    #[arg(long, env = "S3BL_METADATA", default_value = "none", value_name = "DIALECT")]
-    pub metadata: Metadata,
-    /// How names were written that no key can carry
-    #[arg(long, env = "S3BL_NAMES", default_value = "fail", value_name = "POLICY")]
-    pub names: Names,
-    /// Requests in flight [default: finds its own level]
-    #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub concurrency: Option<u32>,
-    /// Which entries.
-    #[command(flatten)]
-    pub select: SelectArgs,
     /// When to stop.
     #[command(flatten)]
     pub stop: StopArgs,
@@ -413,6 +387,9 @@ pub struct RunArgs {
     /// Commands of the workers of this process, once for all of them.
     #[command(flatten)]
     pub hooks: HookArgs,
+    /// Whether to look at the source once more.
+    #[command(flatten)]
+    pub drift: DriftReportArgs,
 }
 
 /// `status`.

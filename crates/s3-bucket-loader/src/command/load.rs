@@ -10,13 +10,13 @@ use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_adapters::store::s3::Checks;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
-use s3bl_core::settings::{Destination, Mode, RunSettings};
+use s3bl_core::settings::{Destination, Mode, RunSettings, SourceLocation};
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::Ledger;
 use s3bl_port::store::Store as _;
 use s3bl_roles::worker::Gate;
 
-use super::Stage;
+use super::{Stage, drift};
 use crate::args::{HookArgs, LoadArgs, ValidateArgs};
 use crate::exit::Exit;
 use crate::face::progress::ProgressStyle;
@@ -25,7 +25,7 @@ use crate::failure::CommandFailure;
 use crate::fleet::Crew;
 use crate::hook::{Hooks, RunHooks};
 use crate::lead::{LeadSettings, Led, lead};
-use crate::settings::{self, directory};
+use crate::settings::{self, directories};
 use crate::wiring::{FixedKeys, Prepared, prepare};
 use crate::{face, home, marker_probe, talk};
 
@@ -35,7 +35,8 @@ pub(crate) async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, Command
     let run = home::new_run();
     let hooks = hooks_of(stage, &args.hooks, &run, &settings)?;
     let led = hooks.around(begin_as(stage, run, settings, args.workers, (None, hooks.gate())));
-    Ok(show(stage, &led.await?))
+    let led = drift::at_end(stage, led.await?, args.drift.drift_report).await?;
+    Ok(show(stage, &led))
 }
 
 /// `validate SRC DEST`.
@@ -125,7 +126,7 @@ pub(super) fn new_run(
     let ledger = stage.home.create(&header)?;
     if !stage.talk.quiet {
         let run = &header.run;
-        let is_from_bucket = directory(&header.settings.source).is_none();
+        let is_from_bucket = matches!(header.settings.source, SourceLocation::Bucket(_));
         let verb = match (header.settings.mode, &header.settings.destination) {
             (Mode::ValidateOnly, _) => "validating",
             (Mode::Load, Destination::Directory(_)) if is_from_bucket => "restoring",
@@ -170,12 +171,13 @@ fn now_ms() -> u64 {
 
 /// A ledger beneath the source would be loaded while it grows.
 fn refuse_home_in_source(stage: &Stage, settings: &RunSettings) -> Result<(), CommandFailure> {
-    let Some(source) = directory(&settings.source) else {
-        return Ok(());
-    };
     let home = stage.home.path();
     let nearest = home.ancestors().find_map(|path| std::fs::canonicalize(path).ok());
-    if nearest.is_some_and(|nearest| nearest.starts_with(source)) && source.parent().is_some() {
+    let is_around = |source: &Path| {
+        nearest.as_ref().is_some_and(|nearest| nearest.starts_with(source))
+            && source.parent().is_some()
+    };
+    if directories(&settings.source).any(is_around) {
         let error = anyhow::anyhow!(
             "the folder of runs `{}` lies within the source, and would be loaded while it changes",
             home.display()

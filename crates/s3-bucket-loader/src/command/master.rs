@@ -5,8 +5,8 @@ use std::path::Path;
 use s3bl_core::id::RunId;
 use s3bl_core::settings::{BatchSettings, RunSettings};
 
-use super::Stage;
 use super::load::{lead_run, new_run, prepare_new, show};
+use super::{Stage, drift};
 use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
@@ -54,6 +54,7 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
         requests_max: place.requests_max,
     }));
     let led = lead_run(stage, Box::new(ledger), &header, prepared, crew).await?;
+    let led = drift::at_end(stage, led, args.drift.drift_report).await?;
     Ok(show(stage, &led))
 }
 

@@ -4,6 +4,7 @@ mod cleanup;
 mod demo;
 mod docs;
 mod doctor;
+mod drift;
 mod load;
 mod master;
 mod plan;
@@ -50,6 +51,7 @@ pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
         }
         Command::Status(args) => status::status(&stage, &args),
         Command::Report(args) => report::report(&stage, &args),
+        Command::Drift(args) => wait(drift::drift(&stage, &args)),
         Command::Doctor(args) => wait(doctor::doctor(&stage, &args)),
         Command::Demo(args) => wait(demo::demo(&stage, &args)),
         Command::Completions(args) => Ok(docs::completions(&args)),

@@ -8,10 +8,10 @@ use s3bl_core::master::Phase;
 use s3bl_port::ledger::Ledger;
 use s3bl_roles::worker::Gate;
 
-use super::Stage;
 use super::load::{hooks_of, lead_run, show};
 use super::master::crew_of;
 use super::report::report_of;
+use super::{Stage, drift};
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
@@ -113,5 +113,6 @@ async fn lead_on(
         None => Crew::Local(args.workers),
     };
     let led = lead_run(stage, ledger, &header, prepared, crew).await?;
+    let led = drift::at_end(stage, led, args.drift.drift_report).await?;
     Ok(show(stage, &led))
 }

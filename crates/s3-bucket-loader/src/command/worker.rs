@@ -72,13 +72,16 @@ fn pins(args: &WorkerArgs) -> Result<Pins, CommandFailure> {
 /// A source that is elsewhere on this machine. How the objects of a bucket are understood is the master's to say, so it is
 /// never another bucket.
 fn pinned_source(args: &WorkerArgs) -> Result<Option<SourceLocation>, CommandFailure> {
-    let Some(typed) = &args.source else { return Ok(None) };
-    if typed.as_encoded_bytes().starts_with(b"s3://") {
+    let is_bucket = |typed: &&std::ffi::OsString| typed.as_encoded_bytes().starts_with(b"s3://");
+    if let Some(typed) = args.source.iter().find(is_bucket) {
         let error = anyhow!("`--source {}` names a bucket", typed.display());
         return Err(CommandFailure::usage(error)
             .advise("leave it out: the master says which; --source-endpoint-url, --source-region and --source-profile are this machine's"));
     }
-    settings::source_directory(typed).map(Some)
+    match args.source.as_slice() {
+        [] => Ok(None),
+        typed => settings::source_directories(typed).map(Some),
+    }
 }
 
 /// The name that was typed; else the machine's, with some chance behind it, since one machine may have several workers.

@@ -1,5 +1,7 @@
 //! Which commands there are, what they are told, and when they run.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,6 @@ use s3bl_roles::worker::Gate;
 use super::process::{Finished, run};
 use crate::args::HookArgs;
 use crate::failure::CommandFailure;
-use crate::settings::directory;
 
 /// Asks for the shell, in front of a command.
 const SHELL: &str = "shell:";
@@ -64,9 +65,9 @@ impl Hooks {
 
     /// The commands for one run of a worker of this name.
     pub(crate) fn of_run(&self, run: &RunId, worker: &str, settings: &RunSettings) -> RunHooks {
-        let source = match directory(&settings.source) {
-            Some(path) => path.as_os_str().to_owned(),
-            None => settings.source.shown().into(),
+        let source = match settings.source.directories() {
+            [] => settings.source.shown().into(),
+            paths => OsString::from_vec(paths.join(&b'\n')),
         };
         let bucket = settings.destination.bucket();
         let endpoint = bucket.and_then(|place| place.endpoint_url.clone()).unwrap_or_default();

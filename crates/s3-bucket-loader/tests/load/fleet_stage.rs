@@ -1,5 +1,6 @@
 //! What the tests of fleets stand on: a transport beside the S3 server, and processes that end with their test.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
@@ -86,8 +87,18 @@ impl FleetStage {
 
     /// As [`Self::master`], at this S3 endpoint.
     pub(crate) fn master_at(&self, endpoint_url: &str, tree: &Tree, workers: u32) -> Command {
+        self.master_of(&[tree.root()], endpoint_url, workers)
+    }
+
+    /// A master of these sources, at this S3 endpoint.
+    pub(crate) fn master_of(
+        &self,
+        sources: &[impl AsRef<OsStr>],
+        endpoint_url: &str,
+        workers: u32,
+    ) -> Command {
         let mut command = self.on_channel("master");
-        command.arg(tree.root()).arg(self.stage.destination());
+        command.args(sources).arg(self.stage.destination());
         command.arg("--join-key-file").arg(&self.key);
         command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
         // Defaults of the tests; a test may say otherwise by a flag.

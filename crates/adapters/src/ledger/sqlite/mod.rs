@@ -1,7 +1,8 @@
 //! The ledger as one SQLite file per run, `run.db`, that a person can open with `sqlite3`.
 //!
 //! `schema.sql` says what lies where and is the first thing to read; `open` makes and opens files, `append` writes
-//! records, `recover` sums them, `query` reads parts of them, `planned` knows what an earlier crawl planned, `reopen`
+//! records, `recover` sums them, `query` reads parts of them, `planned` knows what an earlier crawl planned, `drift` what
+//! the run took, `reopen`
 //! takes failed entries up again. What is concluded from the sums lives in `s3bl_core::ledger`, not here.
 //!
 //! One process writes, others may look on (WAL). A commit is on the disk before [`Ledger::append`] returns
@@ -9,6 +10,7 @@
 
 mod append;
 mod column;
+mod drift;
 mod error;
 mod hash_file;
 mod lock;
@@ -28,7 +30,7 @@ use s3bl_core::ledger::{PhaseVisit, Record, Recovered, RunHeader};
 use s3bl_core::plan::{PartMark, UploadMark};
 use s3bl_core::toc::PackedEntries;
 use s3bl_core::unit::Timestamp;
-use s3bl_port::ledger::{FindingRow, Ledger, LedgerError, PlannedSet};
+use s3bl_port::ledger::{FindingRow, Ledger, LedgerError, PlannedSet, Versions};
 
 use self::error::Fault;
 use self::lock::RunLock;
@@ -92,6 +94,11 @@ impl Ledger for SqliteLedger {
     fn already_planned(&self) -> Result<Box<dyn PlannedSet>, LedgerError> {
         let set = planned::gather(&self.connection, &self.path);
         self.named("read", set).map(|set| -> Box<dyn PlannedSet> { Box::new(set) })
+    }
+
+    fn versions(&self) -> Result<Box<dyn Versions>, LedgerError> {
+        let versions = drift::gather(&self.connection, &self.path);
+        self.named("read", versions).map(|versions| -> Box<dyn Versions> { Box::new(versions) })
     }
 
     fn reopen_failed(&mut self) -> Result<u64, LedgerError> {

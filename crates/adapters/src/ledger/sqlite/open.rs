@@ -207,12 +207,12 @@ fn prepare_writer(connection: &Connection) -> Result<(), Fault> {
 
 /// Writes the schema and the header in one transaction, so that a ledger is whole or blank.
 fn write_first(connection: &mut Connection, header: &RunHeader) -> Result<(), Fault> {
-    let url;
+    let shown;
     let source = match &header.settings.source {
         SourceLocation::Directory(source) => source.as_slice(),
-        SourceLocation::Bucket(bucket) => {
-            url = bucket.url();
-            url.as_bytes()
+        SourceLocation::Directories(_) | SourceLocation::Bucket(_) => {
+            shown = header.settings.source.shown();
+            shown.as_bytes()
         }
     };
     let settings = serde_json::to_string(&header.settings)

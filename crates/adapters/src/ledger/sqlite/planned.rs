@@ -33,10 +33,7 @@ pub(super) struct KeptBatches {
 
 /// Reads every batch of the ledger at `path`, and keeps the hashes of its keys in the ledger's folder.
 pub(super) fn gather(connection: &Connection, path: &Path) -> Result<KeptBatches, Fault> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let snapshot = connection.unchecked_transaction()?;
     let sql = "SELECT ifnull(sum(entries), 0) FROM task";
     let expected = one(&snapshot, sql, |row| row.count())?;
@@ -57,8 +54,16 @@ pub(super) fn gather(connection: &Connection, path: &Path) -> Result<KeptBatches
     Ok(KeptBatches { hashes, kept, known: Mutex::default(), path: path.to_owned() })
 }
 
+/// The folder that a ledger lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Hashes a key as the store sees it: no path ends in `/`, so that a directory's key is no other entry's.
-fn hash_of(path: &RelPath, kind: EntryKind) -> Hash {
+pub(super) fn hash_of(path: &RelPath, kind: EntryKind) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(path.as_bytes());
     if kind == EntryKind::Directory {

@@ -58,8 +58,16 @@ pub fn write_run_files(
         .map_err(|source| io_failure(".", source))
 }
 
+/// Writes `drift.ndjson` from lines that `fill` gives, into a run's folder.
+pub fn write_drift(
+    folder: &Path,
+    fill: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+) -> Result<(), RunFilesError> {
+    replace(folder, "drift.ndjson", |out| Ok(fill(out)?))
+}
+
 /// Whether a run's folder tells this report, which was written last of its files. The one of an earlier end does not;
-/// requests to the channel are left out of the comparison, since no ledger keeps them.
+/// requests to the channel and the drift are left out of the comparison, since no ledger keeps them.
 pub fn has_told(folder: &Path, report: &Report) -> bool {
     let kept = std::fs::read(folder.join("report.json")).unwrap_or_default();
     let Ok(mut kept) = serde_json::from_slice::<Value>(&kept) else {
@@ -67,7 +75,9 @@ pub fn has_told(folder: &Path, report: &Report) -> bool {
     };
     let mut wanted = serde_json::to_value(report).expect("texts and numbers have a JSON form");
     for told in [&mut kept, &mut wanted] {
-        told.as_object_mut().and_then(|told| told.remove("channel"));
+        for name in ["channel", "drift"] {
+            told.as_object_mut().and_then(|told| told.remove(name));
+        }
     }
     kept == wanted
 }
@@ -157,7 +167,7 @@ fn write_lines(
 fn replace(
     folder: &Path,
     name: &str,
-    fill: impl FnOnce(&mut dyn Write) -> Result<(), Trouble>,
+    fill: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Trouble>,
 ) -> Result<(), RunFilesError> {
     let write = || {
         // Whoever may read the folder's other new files may read these: the mask of the process decides.

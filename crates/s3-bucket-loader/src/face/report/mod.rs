@@ -15,9 +15,12 @@ mod tests;
 mod text;
 mod verdict;
 
-pub use files::{RunFilesError, has_told, json, top_failures, write_csv, write_run_files};
+pub use files::{
+    RunFilesError, has_told, json, top_failures, write_csv, write_drift, write_run_files,
+};
 pub use html::page;
 pub use place::RunPlace;
+pub(crate) use summary::drift;
 pub use text::render;
 
 pub use super::style::TextStyle;

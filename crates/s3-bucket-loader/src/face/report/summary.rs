@@ -1,6 +1,6 @@
 //! The facts of a run, in the order in which they are shown.
 
-use s3bl_core::report::Report;
+use s3bl_core::report::{DriftReport, Report};
 
 use super::verdict::is_check_only;
 use crate::face::words;
@@ -25,6 +25,7 @@ pub(super) fn facts(report: &Report) -> Vec<Fact> {
         ("rates", rates(report)),
         ("evidence", evidence(report)),
         ("requests", requests(report)),
+        ("drift", report.drift.as_ref().map(drift)),
     ];
     facts.into_iter().filter_map(|(name, value)| Some(Fact { name, value: value? })).collect()
 }
@@ -89,6 +90,23 @@ fn entries(report: &Report) -> String {
         text.push_str(&format!("; {} kept out by filters", words::count(toc.excluded)));
     }
     text
+}
+
+/// A drift in words.
+pub(crate) fn drift(found: &DriftReport) -> String {
+    if found.is_none() {
+        return "the source is as it was taken".to_owned();
+    }
+    let counts = [
+        (found.appeared, "appeared"),
+        (found.changed, "changed"),
+        (found.vanished, "vanished"),
+        (found.unreadable, "not readable now"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> =
+        counts.map(|(count, name)| format!("{} {name}", words::count(*count))).collect();
+    format!("{} since the source was taken: see drift.ndjson", counts.join(", "))
 }
 
 fn bytes(report: &Report) -> String {

@@ -154,6 +154,7 @@ prop_compose! {
             toc, write, validate, workers, failures, requests, reasons, seconds,
             reconciliation: ReconciliationReport { holds, pending },
             channel: BTreeMap::new(),
+            drift: None,
         }
     }
 }

@@ -75,6 +75,7 @@ fn clean() -> Report {
         seconds: 125.1,
         reconciliation: ReconciliationReport { holds: true, pending: 0 },
         channel: BTreeMap::new(),
+        drift: None,
     }
 }
 

@@ -1,0 +1,42 @@
+//! A destination that another tool wrote.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::{BucketArgs, Metadata, Names, SelectArgs, SourceReadArgs, StopArgs, Validate};
+
+/// `validate`.
+#[derive(Debug, Clone, Args)]
+pub struct ValidateArgs {
+    /// What was loaded: a directory, or s3://bucket/prefix, or several directories
+    #[arg(value_name = "SRC", required = true, num_args = 1..)]
+    pub sources: Vec<OsString>,
+    /// Where it is: s3://bucket/prefix
+    #[arg(value_name = "DEST")]
+    pub destination: String,
+    /// How every entry is validated; without a ledger of the load, `list` and `head` compare sizes only
+    #[arg(long, env = "S3BL_VALIDATE", default_value = "reread", value_name = "HOW")]
+    pub validate: Validate,
+    /// Metadata that the objects must carry; with any, directories must have markers
+    #[arg(long, env = "S3BL_METADATA", default_value = "none", value_name = "DIALECT")]
+    pub metadata: Metadata,
+    /// How names were written that no key can carry
+    #[arg(long, env = "S3BL_NAMES", default_value = "fail", value_name = "POLICY")]
+    pub names: Names,
+    /// Requests in flight [default: finds its own level]
+    #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: Option<u32>,
+    /// Which entries.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub stop: StopArgs,
+    /// Where the bucket is.
+    #[command(flatten)]
+    pub bucket: BucketArgs,
+    /// A bucket as source.
+    #[command(flatten)]
+    pub read: SourceReadArgs,
+}
