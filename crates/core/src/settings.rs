@@ -1,5 +1,6 @@
 //! What a run is asked to do: plain values, checked before anything begins.
 
+mod copier;
 mod object;
 mod policy;
 
@@ -11,6 +12,7 @@ use crate::limit::{PART_BYTES_MAX, PART_BYTES_MIN};
 use crate::task::Evidence;
 use crate::unit::{ByteCount, FileTime, Rate};
 
+pub use copier::{CopierKind, CopierSettings};
 pub use object::{
     MetadataDialect, ModeChange, NamePolicy, ObjectSettings, OwnerChange, PERMISSION_BITS,
     Retention, Scope,
@@ -232,6 +234,8 @@ pub struct TransferSettings {
     pub object: ObjectSettings,
     /// What becomes of files that have several names.
     pub hard_links: HardLinkPolicy,
+    /// What brings files into a directory.
+    pub copier: CopierSettings,
 }
 
 /// How batches are cut and followed.
@@ -268,6 +272,7 @@ impl Default for TransferSettings {
             sse_kms_key_id: None,
             object: ObjectSettings::default(),
             hard_links: HardLinkPolicy::default(),
+            copier: CopierSettings::default(),
         }
     }
 }

@@ -11,19 +11,19 @@ use clap::ValueEnum as _;
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, BucketPlace, Destination, HardLinkPolicy, ListFormat, ListSeparator,
-    ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings, OwnerChange, Retention,
-    RunSettings, Scope, Selection, SourceLocation, SpecialPolicy, StopSettings, SymlinkPolicy,
-    TransferSettings,
+    BatchSettings, BucketPlace, CopierKind, CopierSettings, Destination, HardLinkPolicy,
+    ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings,
+    OwnerChange, Retention, RunSettings, Scope, Selection, SourceLocation, SpecialPolicy,
+    StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, FilesFromFormat, HardLinks, Hidden, JobArgs, LockMode, Metadata, ObjectArgs,
-    RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials, StopArgs, Symlinks,
-    Validate, ValidateArgs,
+    BucketArgs, Copier, FilesFromFormat, HardLinks, Hidden, JobArgs, LockMode, Metadata,
+    ObjectArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials, StopArgs,
+    Symlinks, TreeArgs, Validate, ValidateArgs,
 };
 use crate::failure::CommandFailure;
 use crate::target;
@@ -49,21 +49,27 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     } else {
         target::refuse_flags_of_s3(args)?;
         let path = target::find(Path::new(&args.destination), directories(&source))?;
+        if args.tree.require_mount {
+            target::require_mount(&path)?;
+        }
         let mut object = object(&args.object);
         keep_what_may_be_given(&mut object);
         let metadata = DirectoryStore::dialect(object.takes_xattrs);
         (Destination::Directory(path.as_os_str().as_bytes().to_vec()), metadata, object)
     };
+    let copier = copier(&args.tree)?;
+    let is_native = copier.kind == CopierKind::Native;
     checked(RunSettings {
         mode: Mode::Load,
         source,
         destination,
         select: selection(&args.select),
         transfer: TransferSettings {
+            copier,
             metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
-            concurrency: transfer.concurrency,
+            concurrency: transfer.concurrency.or((!is_native).then(programs_at_once)),
             bandwidth: transfer.bwlimit.map(|limit| Rate(limit.0 as f64)),
             storage_class: transfer.storage_class.clone(),
             sse: transfer.sse.clone(),
@@ -128,6 +134,32 @@ pub(crate) fn of_restore(
     })
 }
 
+/// Reads what brings files into a directory.
+fn copier(args: &TreeArgs) -> Result<CopierSettings, CommandFailure> {
+    let options = args.copier_options.as_deref().unwrap_or_default();
+    let options = shlex::split(options).ok_or_else(|| {
+        CommandFailure::usage(anyhow!("--copier-options `{options}` ends within a quotation"))
+    })?;
+    Ok(CopierSettings {
+        kind: match args.copier {
+            Copier::Native => CopierKind::Native,
+            Copier::Rsync => CopierKind::Rsync,
+            Copier::Cp => CopierKind::Cp,
+        },
+        options,
+        attempts: args.copier_attempts,
+        pause: args.copier_pause,
+        limit: args.copier_timeout,
+        tolerated: args.copier_tolerate.clone(),
+    })
+}
+
+/// Programs that run at once unless a number is named: each keeps a core busy for a moment.
+fn programs_at_once() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(2 * cores).unwrap_or(u32::MAX)
+}
+
 /// Only root gives files away: for anyone else, everything in a directory becomes their own.
 fn keep_what_may_be_given(object: &mut ObjectSettings) {
     if rustix::process::geteuid().is_root() {
@@ -179,6 +211,7 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
             faults.push(format!("--files-from `{}` cannot be read: {error}", file.display()));
         }
     }
+    faults.extend(copier_faults(&settings));
     match &settings.source {
         SourceLocation::Directory(_) => {}
         SourceLocation::Directories(paths) => faults.extend(several_faults(&settings, paths)),
@@ -190,6 +223,34 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
         return Ok(settings);
     }
     Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
+}
+
+/// What cannot be done by another program.
+fn copier_faults(settings: &RunSettings) -> Vec<String> {
+    let copier = &settings.transfer.copier;
+    let Some(program) = copier.kind.program() else {
+        let is_told = !copier.options.is_empty() || !copier.tolerated.is_empty();
+        let words = "--copier-options and --copier-tolerate are for --copier rsync or cp";
+        return is_told.then(|| words.to_owned()).into_iter().collect();
+    };
+    let select = &settings.select;
+    let faults = [
+        (settings.destination.bucket().is_some(), "writes to directories only"),
+        (
+            !matches!(settings.source, SourceLocation::Directory(_)),
+            "takes files of one directory only",
+        ),
+        (
+            select.symlinks == SymlinkPolicy::Follow,
+            "takes links as they are: leave --symlinks follow out",
+        ),
+        (
+            settings.transfer.hard_links == HardLinkPolicy::Copy,
+            "copies each name: leave --hard-links copy out",
+        ),
+    ];
+    let faults = faults.into_iter().filter(|(is_fault, _)| *is_fault);
+    faults.map(|(_, words)| format!("--copier {program} {words}")).collect()
 }
 
 /// Looks whether a list can be read. A pipe is left alone: whoever writes to it would see it closed.

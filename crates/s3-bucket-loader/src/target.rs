@@ -1,6 +1,7 @@
 //! A directory as destination of a load: what is wrong with it is said before anything is written.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -64,6 +65,22 @@ fn resolve(typed: &Path) -> std::io::Result<PathBuf> {
         missing.push(step);
         above = above.parent().unwrap_or_else(|| Path::new("/"));
     }
+}
+
+/// Refuses a directory on the file system of the root: a mount that failed leaves an empty folder there, which would be
+/// filled instead.
+pub(crate) fn require_mount(path: &Path) -> Result<(), CommandFailure> {
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("/"));
+    let device = |path: &Path| std::fs::metadata(path).map(|it| it.dev());
+    let (ours, root) = device(there)
+        .and_then(|ours| Ok((ours, device(Path::new("/"))?)))
+        .with_context(|| format!("examine `{}`", there.display()))
+        .map_err(CommandFailure::could_not_run)?;
+    if ours != root {
+        return Ok(());
+    }
+    let error = anyhow!("nothing is mounted at `{}`, nor above it", path.display());
+    Err(CommandFailure::could_not_run(error).advise("mount it, or leave --require-mount out"))
 }
 
 /// Refuses flags that would change nothing in a directory.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use s3bl_adapters::source::bucket::BucketSource;
 use s3bl_adapters::source::dir::DirectorySource;
 use s3bl_adapters::source::several::SeveralSources;
+use s3bl_adapters::store::copier::{CopierStore, MissingProgram, Program};
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_adapters::store::s3::{
     Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
@@ -61,7 +62,7 @@ pub(crate) async fn prepare(
         Destination::Bucket(place) => place,
         Destination::Directory(path) => {
             let tree = open_tree(path, settings)?;
-            let open_store = Arc::new(OpenTree(tree.clone()));
+            let open_store = Arc::new(OpenTree(tree_store(&tree, settings)?));
             let checks = Checks::Crc64Nvme;
             let before_validate = Gate::open();
             return Ok(Prepared { source, open_store, checks, tree: Some(tree), before_validate });
@@ -225,12 +226,36 @@ fn open_tree(path: &[u8], settings: &RunSettings) -> Result<DirectoryStore, Comm
         .map_err(CommandFailure::could_not_run)
 }
 
+/// The directory itself, or another program before it.
+fn tree_store(
+    tree: &DirectoryStore,
+    settings: &RunSettings,
+) -> Result<Arc<dyn Store>, CommandFailure> {
+    let found = Program::find(&settings.transfer.copier).map_err(|error| {
+        let advice = match error {
+            MissingProgram::Absent(_) => "install it, or leave --copier out",
+            MissingProgram::Pattern(..) => "mend --copier-tolerate",
+        };
+        CommandFailure::usage(error).advise(advice)
+    })?;
+    let (Some(program), SourceLocation::Directory(source)) = (found, &settings.source) else {
+        return Ok(Arc::new(tree.clone()));
+    };
+    let source = Path::new(OsStr::from_bytes(source));
+    let at_once = settings.transfer.concurrency.unwrap_or(1);
+    let store = CopierStore::open(tree.clone(), source, program, at_once)
+        .with_context(|| format!("open the source `{}`", source.display()))?;
+    Ok(Arc::new(store))
+}
+
 /// Gives every lane the same directory.
-struct OpenTree(DirectoryStore);
+struct OpenTree(Arc<dyn Store>);
 
 impl OpenStore for OpenTree {
-    fn open(&self, _pacer: Arc<dyn Pacer>) -> Arc<dyn Store> {
-        Arc::new(self.0.clone())
+    fn open(&self, pacer: Arc<dyn Pacer>) -> Arc<dyn Store> {
+        // A file system is paced by the number of entries in hand alone.
+        drop(pacer);
+        Arc::clone(&self.0)
     }
 }
 

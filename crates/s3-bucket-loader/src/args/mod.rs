@@ -3,6 +3,7 @@
 //! Every flag has a twin in the environment, `S3BL_` and its name in capitals; and a key of its name in the
 //! configuration file. A flag wins over the environment, that over the file, that over the default.
 
+pub mod copier;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bl_core::unit::{ByteCount, FileTime};
 
+pub use copier::{Copier, TreeArgs};
 pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
@@ -358,6 +360,9 @@ pub struct JobArgs {
     /// What objects are called and carry.
     #[command(flatten)]
     pub object: ObjectArgs,
+    /// How files get into a directory.
+    #[command(flatten)]
+    pub tree: TreeArgs,
     /// When to stop.
     #[command(flatten)]
     pub stop: StopArgs,

@@ -10,7 +10,7 @@ use s3bl_adapters::channel::sealed::Refusals;
 use s3bl_adapters::channel::secure_queues;
 use s3bl_core::id::WorkerId;
 use s3bl_core::master::Phase;
-use s3bl_core::settings::{BucketPlace, Destination, RunSettings, SourceLocation};
+use s3bl_core::settings::{BucketPlace, CopierSettings, Destination, RunSettings, SourceLocation};
 use s3bl_core::wire::{Progress, RunDocument, SealKey, WorkerReport, WorkerState, decode, encode};
 use s3bl_core::worker::WorkerSettings;
 use s3bl_port::channel::WorkerEnd;
@@ -81,6 +81,8 @@ impl Pins {
         settings.transfer.concurrency = self.concurrency.or(settings.transfer.concurrency);
         // The master spreads its limit over all workers; see `RunDocument::limits`.
         settings.transfer.bandwidth = None;
+        // What programs are run here is nobody else's to say.
+        settings.transfer.copier = CopierSettings::default();
         settings
     }
 }

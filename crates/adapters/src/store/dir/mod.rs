@@ -12,4 +12,5 @@ mod part;
 mod place;
 mod store;
 
+pub(in crate::store) use place::Spot;
 pub use store::{DirectoryStore, OpenError};

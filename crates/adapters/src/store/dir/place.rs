@@ -31,9 +31,9 @@ pub(super) struct Target {
 }
 
 /// The directory of an entry, and its name there.
-pub(super) struct Spot {
-    pub(super) parent: OwnedFd,
-    pub(super) name: Vec<u8>,
+pub(in crate::store) struct Spot {
+    pub(in crate::store) parent: OwnedFd,
+    pub(in crate::store) name: Vec<u8>,
 }
 
 impl Target {

@@ -23,7 +23,7 @@ use s3bl_port::store::{
 
 use super::inode::{dress, dress_link, examine, examine_open, facts, keeps_owners, stamp};
 use super::part::{Begun, Unnamed, make_named, open_named, sum_at, write_at};
-use super::place::{Target, fault, make_directory, trouble};
+use super::place::{Spot, Target, fault, make_directory, trouble};
 
 /// Bytes that are read in one step.
 const STEP_BYTES: usize = 256 * 1024;
@@ -33,13 +33,19 @@ const STEP_BYTES: usize = 256 * 1024;
 #[error("the directory cannot be opened")]
 pub struct OpenError(#[source] std::io::Error);
 
+impl OpenError {
+    pub(in crate::store) fn new(source: std::io::Error) -> Self {
+        Self(source)
+    }
+}
+
 /// A directory as a store. Cheap to clone.
 #[derive(Clone)]
 pub struct DirectoryStore {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(in crate::store) struct Inner {
     target: Target,
     transfer: TransferSettings,
     puts: AtomicU64,
@@ -66,8 +72,13 @@ impl DirectoryStore {
         if takes_xattrs { MetadataDialect::Union } else { MetadataDialect::AwsFiles }
     }
 
+    /// What is to be made of an object, with the owner and mode that were asked for.
+    pub(in crate::store) fn entry(&self, object: &NewObject<'_>) -> Entry {
+        self.inner.entry(object)
+    }
+
     /// Does something that blocks on a thread that may wait.
-    async fn block<T: Send + 'static>(
+    pub(in crate::store) async fn block<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -80,7 +91,7 @@ impl DirectoryStore {
 }
 
 /// An entry that is written, with nothing borrowed.
-struct Entry {
+pub(in crate::store) struct Entry {
     key: ObjectKey,
     kind: EntryKind,
     facts: PosixFacts,
@@ -103,6 +114,51 @@ impl Inner {
             facts: self.transfer.object.shown(object.kind, object.facts),
             xattrs: object.xattrs.to_vec(),
         }
+    }
+
+    /// Finds the place of a file that another program is to write, with directories that lead there. Nothing but a file or
+    /// link may be in it: the program would write into a directory.
+    pub(in crate::store) fn reach(&self, key: &ObjectKey) -> Result<(RelPath, Spot), StoreError> {
+        let fail = |error| trouble("write", error);
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        let path = self.target.path(key)?;
+        let spot = self.target.reach(&path).map_err(fail)?;
+        match examine(spot.parent.as_fd(), &spot.name).map(|found| facts(&found).kind()) {
+            Err(Errno::NOENT) | Ok(EntryKind::File) => Ok((path, spot)),
+            // Else the program would write to where it leads.
+            Ok(EntryKind::Symlink) => {
+                let name = spot.name.as_slice();
+                rustix::fs::unlinkat(&spot.parent, name, rustix::fs::AtFlags::empty())
+                    .map_err(fail)?;
+                Ok((path, spot))
+            }
+            Ok(EntryKind::Directory | EntryKind::Special) => Err(fail(Errno::ISDIR)),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    /// Looks at what another program wrote: it has the bytes that were read at the source. Gives it what was asked for
+    /// beside what the source has.
+    pub(in crate::store) fn prove(
+        &self,
+        entry: &Entry,
+        spot: &Spot,
+        whole: Whole,
+    ) -> Result<Stored, StoreError> {
+        let fail = |error| trouble("look at the copy", error);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&spot.parent, spot.name.as_slice(), flags, Mode::empty())
+            .map_err(fail)?;
+        let found = facts(&examine_open(&file).map_err(fail)?);
+        let is_whole = found.kind() == EntryKind::File
+            && found.size == whole.size
+            && sum_at(&file, 0, whole.size.0).map_err(fail)? == whole.crc64nvme;
+        check_sum(is_whole)?;
+        let object = &self.transfer.object;
+        if !object.owner.is_empty() || !object.mode.is_empty() {
+            dress(file.as_fd(), &entry.facts, &entry.xattrs).map_err(fail)?;
+        }
+        stored(&file)
     }
 
     fn put(&self, entry: &Entry, body: &Body) -> Result<Stored, StoreError> {
@@ -167,7 +223,7 @@ impl Inner {
 
     fn put_link(&self, path: &RelPath, entry: &Entry, target: &[u8]) -> Result<Stored, Errno> {
         let spot = self.target.reach(path)?;
-        let temporary = super::place::Spot::temporary();
+        let temporary = Spot::temporary();
         rustix::fs::symlinkat(target, &spot.parent, &temporary)?;
         let done = dress_link(spot.parent.as_fd(), &temporary, &entry.facts)
             .and_then(|()| spot.settle(&temporary))
@@ -187,7 +243,7 @@ impl Inner {
     fn begin(&self, entry: &Entry) -> Result<UploadId, StoreError> {
         let fail = |error| trouble("begin", error);
         let spot = self.target.reach(&self.target.path(&entry.key)?).map_err(fail)?;
-        let temporary = super::place::Spot::temporary();
+        let temporary = Spot::temporary();
         let file = make_named(&spot, &temporary).map_err(fail)?;
         rustix::fs::ftruncate(&file, entry.facts.size.0).map_err(fail)?;
         for xattr in &entry.xattrs {

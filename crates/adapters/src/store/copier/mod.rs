@@ -1,0 +1,10 @@
+//! A directory as destination whose files another program brings there: rsync or cp, once for each.
+//!
+//! Everything but the content of files is the [directory store](super::dir)'s work, and so is the proof: what the program
+//! left is read back and compared with the checksum of what was read at the source.
+
+mod program;
+mod store;
+
+pub use program::{MissingProgram, Program};
+pub use store::CopierStore;

@@ -1,0 +1,45 @@
+//! A directory as destination: how files get there.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::value;
+
+/// How files get into a directory.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Directories as destination")]
+pub struct TreeArgs {
+    /// What brings files there; rsync and cp are run once for each file, and what they did is compared with the source
+    #[arg(long, env = "S3BL_COPIER", default_value = "native", value_name = "COPIER")]
+    pub copier: Copier,
+    /// Options of rsync or cp instead of their defaults, split into words like a shell's line
+    #[arg(long, env = "S3BL_COPIER_OPTIONS", value_name = "WORDS", allow_hyphen_values = true)]
+    pub copier_options: Option<String>,
+    /// How often rsync or cp may try a file
+    #[arg(long, env = "S3BL_COPIER_ATTEMPTS", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub copier_attempts: u32,
+    /// The pause between two attempts
+    #[arg(long, env = "S3BL_COPIER_PAUSE", default_value = "5s", value_name = "DURATION", value_parser = value::duration)]
+    pub copier_pause: Duration,
+    /// How long one attempt may take
+    #[arg(long, env = "S3BL_COPIER_TIMEOUT", default_value = "1h", value_name = "DURATION", value_parser = value::duration)]
+    pub copier_timeout: Duration,
+    /// A failure whose words match this regular expression is none if the file is right all the same; may be repeated
+    #[arg(long, env = "S3BL_COPIER_TOLERATE", value_name = "REGEX")]
+    pub copier_tolerate: Vec<String>,
+    /// Refuse a directory that nothing is mounted at or above, short of the root: a mount that failed leaves an empty folder
+    #[arg(long, env = "S3BL_REQUIRE_MOUNT")]
+    pub require_mount: bool,
+}
+
+/// What brings files into a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Copier {
+    /// This program itself
+    Native,
+    /// rsync
+    Rsync,
+    /// cp
+    Cp,
+}
