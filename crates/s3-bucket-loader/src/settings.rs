@@ -177,16 +177,31 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     let validate = evidence(args.validate).ok_or_else(|| {
         CommandFailure::usage(anyhow!("`validate --validate none` would check nothing"))
     })?;
-    let metadata = dialect(args.metadata);
+    let source = sources(&args.sources, &args.read, &args.bucket)?;
     let object = ObjectSettings { names: args.names.into(), ..ObjectSettings::default() };
+    let leaves_out_directories = args.metadata == crate::args::Metadata::None;
+    let (destination, metadata, validate) = if args.destination.contains("://") {
+        let place = destination(&args.destination, &args.bucket)?;
+        (Destination::Bucket(place), dialect(args.metadata), validate)
+    } else {
+        let path = target::find(Path::new(&args.destination), directories(&source))?;
+        if !path.is_dir() {
+            let error = anyhow!("there is no directory `{}`", path.display());
+            return Err(CommandFailure::could_not_run(error));
+        }
+        let metadata = match args.metadata {
+            crate::args::Metadata::None => MetadataDialect::None,
+            _ => DirectoryStore::dialect(false),
+        };
+        // No file system keeps a checksum to compare with.
+        let validate = if validate == Evidence::Reread { Evidence::Read } else { validate };
+        (Destination::Directory(path.as_os_str().as_bytes().to_vec()), metadata, validate)
+    };
     checked(RunSettings {
         mode: Mode::ValidateOnly,
-        source: sources(&args.sources, &args.read, &args.bucket)?,
-        destination: Destination::Bucket(destination(&args.destination, &args.bucket)?),
-        select: Selection {
-            leaves_out_directories: metadata == MetadataDialect::None,
-            ..selection(&args.select)
-        },
+        source,
+        destination,
+        select: Selection { leaves_out_directories, ..selection(&args.select) },
         transfer: TransferSettings {
             metadata,
             concurrency: args.concurrency,

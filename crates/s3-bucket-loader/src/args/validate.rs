@@ -12,10 +12,10 @@ pub struct ValidateArgs {
     /// What was loaded: a directory, or s3://bucket/prefix, or several directories
     #[arg(value_name = "SRC", required = true, num_args = 1..)]
     pub sources: Vec<OsString>,
-    /// Where it is: s3://bucket/prefix
+    /// Where it is: s3://bucket/prefix, or a directory
     #[arg(value_name = "DEST")]
     pub destination: String,
-    /// How every entry is validated; without a ledger of the load, `list` and `head` compare sizes only
+    /// How every entry is validated; without a ledger of the load, `list` and `head` compare sizes only, and of a directory `reread` is `read`
     #[arg(long, env = "S3BL_VALIDATE", default_value = "reread", value_name = "HOW")]
     pub validate: Validate,
     /// Metadata that the objects must carry; with any, directories must have markers

@@ -77,3 +77,48 @@ fn a_copy_that_was_killed_is_resumed_and_leaves_nothing_else() {
 
     assert_rsync_finds_nothing(tree.root(), &target);
 }
+
+#[test]
+fn a_directory_that_any_tool_wrote_is_validated_and_left_as_it_is() {
+    if !is_root() {
+        return;
+    }
+    let (stage, tree) = (Stage::new(Kind::Moto, "directory"), catalogue());
+    let outside = TempDir::new().unwrap();
+    let target = outside.path().join("copied");
+    let copied = std::process::Command::new("cp").arg("-a").arg(tree.root()).arg(&target).status();
+    assert!(copied.unwrap().success());
+    let validate = |more: &[&str]| load(&stage, "validate", &tree, &target, more);
+
+    for rung in ["read", "reread", "head", "list"] {
+        let ended = validate(&["--validate", rung, "--metadata", "union"]);
+        assert!([Some(0), Some(5)].contains(&ended.code), "{rung}: {}", ended.stderr);
+    }
+    // Same size, same times, other bytes; another owner; a file that is gone; times of a directory.
+    let path = target.join("attributes");
+    let before = fs::metadata(&path).unwrap();
+    let content = fs::read(&path).unwrap();
+    fs::write(&path, vec![b'!'; content.len()]).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    validate(&["--metadata", "union"]).expect(4);
+    assert_eq!(stage.failures().len(), 1, "{:?}", stage.failures());
+    assert_eq!(stage.failures()[0]["path"], "attributes");
+    fs::write(&path, &content).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    let folder = fs::metadata(target.join("names")).unwrap().modified().unwrap();
+    std::os::unix::fs::chown(&path, Some(4242), None).unwrap();
+    fs::File::open(target.join("names")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+
+    validate(&["--metadata", "union"]).expect(4);
+
+    let failures = stage.failures();
+    assert!(failures.iter().all(|it| it["class"] == "metadata-mismatch"), "{failures:?}");
+    assert_eq!(failures.len(), 2, "{failures:?}");
+    // Nothing was put right by looking.
+    let now = fs::metadata(target.join("names")).unwrap().modified().unwrap();
+    assert_eq!((now, now == folder), (std::time::UNIX_EPOCH, false));
+    validate(&[]).expect(0);
+    load(&stage, "validate", &tree, &outside.path().join("nowhere"), &[]).expect(1);
+    assert!(!outside.path().join("nowhere").exists());
+}

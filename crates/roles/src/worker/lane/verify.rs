@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use s3bl_core::limit::HEADS_PER_LIST_PRICE;
 use s3bl_core::path::ObjectKey;
+use s3bl_core::settings::Mode;
 use s3bl_core::task::{Class, Evidence, Failure, ValidateOutcome};
 use s3bl_core::toc::EntryKind;
 use s3bl_core::validate::{HeadFacts, judge_head, judge_listed, size_mismatch};
@@ -174,7 +175,8 @@ async fn ask(
     let entry = &batch.entries[index];
     let written = batch.written_of(index).expect("only written entries are asked for");
     let wanted = context.settings.validate.unwrap_or(Evidence::List);
-    if entry.kind == EntryKind::Directory && context.store.is_tree() {
+    let is_ours = context.settings.mode == Mode::Load;
+    if entry.kind == EntryKind::Directory && context.store.is_tree() && is_ours {
         facts::settle(context, entry, written, key).await?;
     }
     batch.count_requests("head", 1);
