@@ -95,7 +95,7 @@ pub(super) struct Context {
     pub(super) links: Arc<Links>,
     pub(super) before_validate: Arc<Gate>,
     /// Where else entries are looked for, and when.
-    pub(super) second: Option<(CheckAt, Arc<Context>)>,
+    pub(super) second: Option<(CheckAt, Arc<Self>)>,
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
