@@ -188,7 +188,6 @@ fn header(args: &Args) -> Result<RunHeader, BenchError> {
             batch,
             stop: StopSettings::default(),
             second_place: None,
-            second_place: None,
         },
     })
 }

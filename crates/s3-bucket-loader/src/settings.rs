@@ -69,7 +69,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
-            concurrency: transfer.concurrency.or((!is_native).then(programs_at_once)),
+            concurrency: transfer.concurrency.or_else(|| (!is_native).then(programs_at_once)),
             bandwidth: transfer.bwlimit.map(|limit| Rate(limit.0 as f64)),
             storage_class: transfer.storage_class.clone(),
             sse: transfer.sse.clone(),
@@ -216,9 +216,10 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
             let error = anyhow!("there is no directory `{}`", path.display());
             return Err(CommandFailure::could_not_run(error));
         }
-        let metadata = match args.metadata {
-            crate::args::Metadata::None => MetadataDialect::None,
-            _ => DirectoryStore::dialect(false),
+        let metadata = if leaves_out_directories {
+            MetadataDialect::None
+        } else {
+            DirectoryStore::dialect(false)
         };
         // No file system keeps a checksum to compare with.
         let validate = if validate == Evidence::Reread { Evidence::Read } else { validate };
