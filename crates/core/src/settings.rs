@@ -1,6 +1,7 @@
 //! What a run is asked to do: plain values, checked before anything begins.
 
 mod copier;
+mod monitor;
 mod object;
 mod policy;
 
@@ -13,6 +14,7 @@ use crate::task::Evidence;
 use crate::unit::{ByteCount, FileTime, Rate};
 
 pub use copier::{CopierKind, CopierSettings};
+pub use monitor::MonitorSettings;
 pub use object::{
     MetadataDialect, ModeChange, NamePolicy, ObjectSettings, OwnerChange, PERMISSION_BITS,
     Retention, Scope,
@@ -236,6 +238,8 @@ pub struct TransferSettings {
     pub hard_links: HardLinkPolicy,
     /// What brings files into a directory.
     pub copier: CopierSettings,
+    /// What stands behind a directory, if it is followed.
+    pub monitor: Option<MonitorSettings>,
 }
 
 /// How batches are cut and followed.
@@ -273,6 +277,7 @@ impl Default for TransferSettings {
             object: ObjectSettings::default(),
             hard_links: HardLinkPolicy::default(),
             copier: CopierSettings::default(),
+            monitor: None,
         }
     }
 }

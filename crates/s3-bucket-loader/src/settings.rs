@@ -66,6 +66,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         select: selection(&args.select),
         transfer: TransferSettings {
             copier,
+            monitor: target::monitor(args)?,
             metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,

@@ -7,6 +7,7 @@ pub mod copier;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
+pub mod monitor;
 pub mod object;
 pub mod restore;
 pub mod rights;
@@ -27,6 +28,7 @@ pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
 pub use hook::HookArgs;
+pub use monitor::MonitorArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 pub use restore::RestoreArgs;
 pub use source::{SourceReadArgs, SourceServiceArgs};
@@ -363,6 +365,9 @@ pub struct JobArgs {
     /// How files get into a directory.
     #[command(flatten)]
     pub tree: TreeArgs,
+    /// What stands behind a directory.
+    #[command(flatten)]
+    pub monitor: MonitorArgs,
     /// When to stop.
     #[command(flatten)]
     pub stop: StopArgs,

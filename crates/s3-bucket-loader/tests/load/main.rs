@@ -19,6 +19,7 @@ mod input;
 mod interrupted;
 mod large;
 mod late;
+mod monitored;
 mod namespaces;
 mod objects;
 mod output;
