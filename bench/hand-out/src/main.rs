@@ -187,6 +187,7 @@ fn header(args: &Args) -> Result<RunHeader, BenchError> {
             validate: (!args.no_validate).then_some(Evidence::List),
             batch,
             stop: StopSettings::default(),
+            second_place: None,
         },
     })
 }

@@ -4,6 +4,7 @@ mod copier;
 mod monitor;
 mod object;
 mod policy;
+mod second_place;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use object::{
     Retention, Scope,
 };
 pub use policy::{HardLinkPolicy, ListFormat, ListSeparator, ListedEntries, SpecialPolicy};
+pub use second_place::{CheckAt, SecondPlace};
 
 /// Everything that a run was asked to do; kept in its ledger, so that `resume` needs no flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct RunSettings {
     pub batch: BatchSettings,
     /// When to give up.
     pub stop: StopSettings,
+    /// Where else what is written is checked.
+    #[serde(default)]
+    pub second_place: Option<SecondPlace>,
 }
 
 /// Whether objects are written, or only checked.

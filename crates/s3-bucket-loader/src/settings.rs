@@ -11,10 +11,10 @@ use clap::ValueEnum as _;
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, BucketPlace, CopierKind, CopierSettings, Destination, HardLinkPolicy,
+    BatchSettings, BucketPlace, CheckAt, CopierKind, CopierSettings, Destination, HardLinkPolicy,
     ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings,
-    OwnerChange, Retention, RunSettings, Scope, Selection, SourceLocation, SpecialPolicy,
-    StopSettings, SymlinkPolicy, TransferSettings,
+    OwnerChange, Retention, RunSettings, Scope, SecondPlace, Selection, SourceLocation,
+    SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
@@ -23,7 +23,7 @@ use s3bl_core::unit::Rate;
 use crate::args::{
     BucketArgs, Copier, FilesFromFormat, HardLinks, Hidden, JobArgs, LockMode, Metadata,
     ObjectArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials, StopArgs,
-    Symlinks, TreeArgs, Validate, ValidateArgs,
+    Symlinks, TreeArgs, Validate, ValidateArgs, ValidateAt,
 };
 use crate::failure::CommandFailure;
 use crate::target;
@@ -70,7 +70,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
-            concurrency: transfer.concurrency.or((!is_native).then(programs_at_once)),
+            concurrency: transfer.concurrency.or_else(|| (!is_native).then(programs_at_once)),
             bandwidth: transfer.bwlimit.map(|limit| Rate(limit.0 as f64)),
             storage_class: transfer.storage_class.clone(),
             sse: transfer.sse.clone(),
@@ -88,6 +88,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             ..batch
         },
         stop: stop(&args.stop),
+        second_place: second_place(args)?,
     })
 }
 
@@ -132,7 +133,33 @@ pub(crate) fn of_restore(
             ..batch
         },
         stop: stop(&args.stop),
+        second_place: None,
     })
+}
+
+/// Reads where else entries are looked for.
+fn second_place(args: &JobArgs) -> Result<Option<SecondPlace>, CommandFailure> {
+    let check_at = match args.tree.validate_at {
+        ValidateAt::Destination if args.tree.validate_bucket.is_some() => {
+            let error = anyhow!("--validate-bucket is given, and nothing is looked for there");
+            return Err(CommandFailure::usage(error).advise("say --validate-at bucket, or both"));
+        }
+        ValidateAt::Destination => return Ok(None),
+        ValidateAt::Bucket => CheckAt::Bucket,
+        ValidateAt::Both => CheckAt::Both,
+        ValidateAt::DestinationThenBucket => CheckAt::DestinationThenBucket,
+    };
+    let Some(typed) = &args.tree.validate_bucket else {
+        let error = anyhow!("--validate-at names a bucket, and there is no --validate-bucket");
+        return Err(CommandFailure::usage(error).advise("say which: s3://bucket/prefix"));
+    };
+    if args.destination.to_string_lossy().contains("://") {
+        let error = anyhow!("--validate-at is for directories that a bucket lies behind");
+        return Err(
+            CommandFailure::usage(error).advise("leave it out: a bucket is looked at itself")
+        );
+    }
+    Ok(Some(SecondPlace { bucket: destination(typed, &args.bucket)?, check_at }))
 }
 
 /// Reads what brings files into a directory.
@@ -190,9 +217,10 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
             let error = anyhow!("there is no directory `{}`", path.display());
             return Err(CommandFailure::could_not_run(error));
         }
-        let metadata = match args.metadata {
-            crate::args::Metadata::None => MetadataDialect::None,
-            _ => DirectoryStore::dialect(false),
+        let metadata = if leaves_out_directories {
+            MetadataDialect::None
+        } else {
+            DirectoryStore::dialect(false)
         };
         // No file system keeps a checksum to compare with.
         let validate = if validate == Evidence::Reread { Evidence::Read } else { validate };
@@ -212,6 +240,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
         validate: Some(validate),
         batch: BatchSettings::default(),
         stop: stop(&args.stop),
+        second_place: None,
     })
 }
 

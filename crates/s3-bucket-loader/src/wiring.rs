@@ -18,17 +18,20 @@ use s3bl_adapters::store::s3::{
 };
 use s3bl_core::path::{KeyMap, RelPath};
 use s3bl_core::settings::{
-    BucketPlace, Destination, Mode, RunSettings, SourceBucket, SourceLocation, SymlinkPolicy,
+    BucketPlace, Destination, MetadataDialect, Mode, RunSettings, SecondPlace, SourceBucket,
+    SourceLocation, SymlinkPolicy, TransferSettings,
 };
+use s3bl_core::task::Evidence;
 use s3bl_core::throttle::ThrottleSettings;
 use s3bl_port::pacer::Pacer;
 use s3bl_port::source::Source;
 use s3bl_port::store::Store;
 use s3bl_roles::pacing::Pace;
-use s3bl_roles::worker::{Gate, OpenStore};
+use s3bl_roles::worker::{Gate, OpenStore, Second};
 use s3bl_s3::ErrorKind;
 
 use crate::failure::CommandFailure;
+use crate::fleet::lane_settings;
 
 /// The doors of a run, open and checked.
 pub(crate) struct Prepared {
@@ -40,6 +43,8 @@ pub(crate) struct Prepared {
     pub checks: Checks,
     /// What has to be done before the first object is checked.
     pub before_validate: Arc<Gate>,
+    /// Where else what is written is looked for.
+    pub second: Option<Second>,
     /// The directory that is written to, if it is one.
     pub tree: Option<DirectoryStore>,
 }
@@ -67,7 +72,12 @@ pub(crate) async fn prepare(
             let open_store = Arc::new(OpenTree(store));
             let checks = Checks::Crc64Nvme;
             let before_validate = Gate::open();
-            return Ok(Prepared { source, open_store, checks, tree: Some(tree), before_validate });
+            let second = match &settings.second_place {
+                Some(second) => Some(open_second(settings, second, keys).await?),
+                None => None,
+            };
+            let tree = Some(tree);
+            return Ok(Prepared { source, open_store, checks, second, tree, before_validate });
         }
     };
     let bucket = open_bucket(place, keys).await?;
@@ -79,7 +89,38 @@ pub(crate) async fn prepare(
     let style = ObjectStyle::new(&settings.transfer, checks).map_err(CommandFailure::usage)?;
     let style = Arc::new(style);
     let open_store = Arc::new(OpenBucket { bucket, style });
-    Ok(Prepared { source, open_store, checks, tree: None, before_validate: Gate::open() })
+    let before_validate = Gate::open();
+    Ok(Prepared { source, open_store, checks, second: None, tree: None, before_validate })
+}
+
+/// Opens the bucket behind a directory. Whoever wrote its objects, content and size are what is compared; and a mount knows
+/// no entity tag that its bucket has, so that a listing alone would prove little.
+async fn open_second(
+    settings: &RunSettings,
+    second: &SecondPlace,
+    keys: Option<&FixedKeys>,
+) -> Result<Second, CommandFailure> {
+    let bucket = open_bucket(&second.bucket, keys).await?;
+    let transfer =
+        TransferSettings { metadata: MetadataDialect::None, ..settings.transfer.clone() };
+    let style = ObjectStyle::new(&transfer, Checks::None).map_err(CommandFailure::usage)?;
+    let validate = settings.validate.map(|wanted| match wanted {
+        Evidence::List | Evidence::Head | Evidence::Reread => Evidence::Reread,
+        Evidence::Read => Evidence::Read,
+        Evidence::Size => Evidence::Size,
+    });
+    let behind = RunSettings {
+        destination: Destination::Bucket(second.bucket.clone()),
+        transfer,
+        validate,
+        second_place: None,
+        ..settings.clone()
+    };
+    Ok(Second {
+        check_at: second.check_at,
+        settings: lane_settings(&behind),
+        open_store: Arc::new(OpenBucket { bucket, style: Arc::new(style) }),
+    })
 }
 
 /// Opens the source of a run.

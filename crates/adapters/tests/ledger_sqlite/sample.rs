@@ -56,6 +56,7 @@ pub(crate) fn header() -> RunHeader {
             validate: Some(Evidence::List),
             batch: BatchSettings { entries_max: 3, ..BatchSettings::default() },
             stop: StopSettings::default(),
+            second_place: None,
         },
     }
 }

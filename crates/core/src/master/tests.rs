@@ -41,6 +41,7 @@ fn run_settings() -> RunSettings {
         validate: None,
         batch: BatchSettings::default(),
         stop: StopSettings::default(),
+        second_place: None,
     }
 }
 

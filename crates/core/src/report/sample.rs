@@ -28,6 +28,7 @@ pub(super) fn settings() -> RunSettings {
         validate: Some(Evidence::List),
         batch: BatchSettings::default(),
         stop: StopSettings::default(),
+        second_place: None,
     }
 }
 

@@ -36,6 +36,7 @@ fn document(revision: u64, phase: Phase) -> Event {
         validate: None,
         batch: BatchSettings { lease: Duration::from_secs(60), ..BatchSettings::default() },
         stop: StopSettings::default(),
+        second_place: None,
     };
     let recovered = crate::ledger::Recovered::default();
     let mut master = Master::new(run(), settings, MasterSettings::default(), recovered);

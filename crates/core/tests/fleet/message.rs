@@ -58,6 +58,7 @@ pub(crate) fn run_settings(
             lease: Duration::from_millis(lease),
         },
         stop: StopSettings::default(),
+        second_place: None,
     }
 }
 

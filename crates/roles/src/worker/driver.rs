@@ -26,7 +26,7 @@ use super::agenda::Agenda;
 use super::batch::Batch;
 use super::buffer::BufferPool;
 use super::gate::Gate;
-use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Shared};
+use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Second, Shared};
 use super::meter::Meter;
 use crate::cause::with_causes;
 use crate::clock::Clock;
@@ -38,6 +38,8 @@ pub struct WorkerDoors {
     pub source: Arc<dyn Source>,
     /// Where the objects go.
     pub open_store: Arc<dyn OpenStore>,
+    /// Where else they are looked for.
+    pub second: Option<Second>,
     /// The batches, from the master.
     pub tasks: Arc<dyn Queue>,
     /// The results, towards the master.
@@ -99,6 +101,7 @@ impl WorkerRole {
             pace: Arc::clone(&self.pace),
             links: Arc::default(),
             before_validate: Arc::clone(&doors.before_validate),
+            second: doors.second.clone(),
             events,
         });
         let lanes: Vec<JoinHandle<()>> = (0..self.lane_count.max(1))

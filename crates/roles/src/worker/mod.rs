@@ -16,4 +16,4 @@ mod meter;
 
 pub use driver::{WorkerDoors, WorkerError, WorkerRole};
 pub use gate::Gate;
-pub use lane::{LaneSettings, OpenStore};
+pub use lane::{LaneSettings, OpenStore, Second};

@@ -31,6 +31,25 @@ pub struct TreeArgs {
     /// Refuse a directory that nothing is mounted at or above, short of the root: a mount that failed leaves an empty folder
     #[arg(long, env = "S3BL_REQUIRE_MOUNT")]
     pub require_mount: bool,
+    /// Where each entry is looked for when all is written: for a directory that is a mounted bucket
+    #[arg(long, env = "S3BL_VALIDATE_AT", default_value = "destination", value_name = "PLACE")]
+    pub validate_at: ValidateAt,
+    /// The bucket behind the directory, s3://bucket/prefix; there, size and content are compared, whoever wrote the objects
+    #[arg(long, env = "S3BL_VALIDATE_BUCKET", value_name = "URL")]
+    pub validate_bucket: Option<String>,
+}
+
+/// Where an entry is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ValidateAt {
+    /// In the directory
+    Destination,
+    /// In the bucket behind it
+    Bucket,
+    /// In both, and it must be right in both
+    Both,
+    /// In the directory, and in the bucket what is not right there
+    DestinationThenBucket,
 }
 
 /// What brings files into a directory.

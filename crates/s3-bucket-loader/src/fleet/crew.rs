@@ -110,6 +110,7 @@ async fn gather_here(
         let doors = WorkerDoors {
             source: Arc::clone(&prepared.source),
             open_store: Arc::clone(&prepared.open_store),
+            second: prepared.second.clone(),
             before_validate: Arc::clone(&prepared.before_validate),
             tasks: end.tasks,
             results: end.results,
@@ -161,7 +162,7 @@ async fn gather_fleet(
 }
 
 /// What lanes need to know of a run.
-pub(super) fn lane_settings(run: &RunSettings) -> LaneSettings {
+pub(crate) fn lane_settings(run: &RunSettings) -> LaneSettings {
     LaneSettings {
         range_size: run.batch.content_max,
         mode: run.mode,

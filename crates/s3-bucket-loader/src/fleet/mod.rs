@@ -6,7 +6,7 @@ mod key;
 mod place;
 mod post;
 
-pub(crate) use crew::{Crew, FleetCrew, Gathered, gather};
+pub(crate) use crew::{Crew, FleetCrew, Gathered, gather, lane_settings};
 pub(crate) use key::{find_key, make_key};
 pub(crate) use place::{Place, channel_failure};
 pub(crate) use post::{NoOffer, Pins, await_offer, refuse, take_post};

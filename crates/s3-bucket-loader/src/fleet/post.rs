@@ -255,6 +255,7 @@ fn post(
     let doors = WorkerDoors {
         source: Arc::clone(&prepared.source),
         open_store: Arc::clone(&prepared.open_store),
+        second: prepared.second.clone(),
         before_validate: Arc::clone(&prepared.before_validate),
         tasks: end.tasks,
         results: end.results,

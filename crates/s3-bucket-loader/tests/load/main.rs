@@ -20,6 +20,7 @@ mod interrupted;
 mod large;
 mod late;
 mod monitored;
+mod mounted;
 mod namespaces;
 mod objects;
 mod output;

@@ -1,12 +1,13 @@
 //! A directory as destination: entries become what they were.
 //!
 //! `place` finds and makes what lies beneath the root and nothing else, `inode` writes what an entry carries beside its
-//! bytes, `part` is a large file that is written in parts, `store` the door. Keys are those of
+//! bytes, `part` is a large file that is written in parts, `content` reads one, `store` the door. Keys are those of
 //! [`s3bl_core::path::KeyMap::tree`], which every path has.
 //!
 //! A file is written without a name, or under a temporary one, read back and compared, and only then put in its place by
 //! one call: nobody ever sees half of it. Nothing is followed that is a link, wherever it leads.
 
+mod content;
 mod inode;
 mod part;
 mod place;

@@ -128,8 +128,8 @@ impl Spot {
 
 /// An error of the system, in the words of the port.
 pub(super) fn trouble(action: &'static str, error: Errno) -> StoreError {
-    // What is in the way of every other entry too.
-    let is_fatal = matches!(error, Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO);
+    // What is in the way of every other entry too. `EIO` is not: mounted buckets say it of one file that they cannot send.
+    let is_fatal = matches!(error, Errno::NOSPC | Errno::DQUOT | Errno::ROFS);
     let class = match error {
         Errno::ACCESS | Errno::PERM | Errno::ROFS => Class::AccessDenied,
         Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ => Class::NameNotRepresentable,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -21,12 +20,10 @@ use s3bl_port::store::{
     StoredPart, UploadId, Whole,
 };
 
+use super::content::Content;
 use super::inode::{dress, dress_link, examine, examine_open, facts, keeps_owners, stamp};
 use super::part::{Begun, Unnamed, make_named, open_named, sum_at, write_at};
 use super::place::{Spot, Target, fault, make_directory, trouble};
-
-/// Bytes that are read in one step.
-const STEP_BYTES: usize = 256 * 1024;
 
 /// Why there is no way to a directory.
 #[derive(Debug, thiserror::Error)]
@@ -218,7 +215,15 @@ impl Inner {
         let found = self.target.open_directory(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = rustix::fs::openat(&found, c".", flags, Mode::empty())?;
-        dress(open.as_fd(), facts, xattrs)
+        match dress(open.as_fd(), facts, xattrs) {
+            // What a bucket is mounted at has no owner, mode and times of its own: s3fs says `EIO`. VALIDATE finds that they
+            // differ, where it compares them.
+            Err(error) if path.is_root() && is_refusal(error) => {
+                tracing::warn!(%error, "the root of the destination keeps its owner, mode and times");
+                Ok(())
+            }
+            dressed => dressed,
+        }
     }
 
     fn put_link(&self, path: &RelPath, entry: &Entry, target: &[u8]) -> Result<Stored, Errno> {
@@ -357,32 +362,11 @@ impl Inner {
         let settled = self.dress_directory(&path, &entry.facts, &entry.xattrs);
         settled.map_err(|error| trouble("settle", error))
     }
+}
 
-    fn open_content(&self, key: &ObjectKey) -> Result<Option<Content>, StoreError> {
-        let path = self.target.path(key)?;
-        let opened = self.target.find(&path).and_then(|spot| {
-            let found = facts(&examine(spot.parent.as_fd(), &spot.name)?);
-            match found.kind() {
-                EntryKind::Symlink => {
-                    let name = spot.name.as_slice();
-                    let target = rustix::fs::readlinkat(&spot.parent, name, Vec::new())?;
-                    Ok(Content::Bytes(Some(target.into_bytes().into())))
-                }
-                EntryKind::File => {
-                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                    let name = spot.name.as_slice();
-                    let file = rustix::fs::openat(&spot.parent, name, flags, Mode::empty())?;
-                    Ok(Content::File(Arc::new(file), 0))
-                }
-                EntryKind::Directory | EntryKind::Special => Ok(Content::Bytes(None)),
-            }
-        });
-        match opened {
-            Ok(content) => Ok(Some(content)),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(error) => Err(trouble("read", error)),
-        }
-    }
+/// Whether an error says that something cannot be changed here at all.
+fn is_refusal(error: Errno) -> bool {
+    matches!(error, Errno::IO | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::NOSYS)
 }
 
 fn stored(file: &OwnedFd) -> Result<Stored, StoreError> {
@@ -484,42 +468,12 @@ impl Store for DirectoryStore {
 
     async fn get(&self, key: &ObjectKey) -> Result<Option<Box<dyn ObjectReader>>, StoreError> {
         let owned = key.clone();
-        let content = self.block(move |inner| inner.open_content(&owned)).await?;
+        let content = self.block(move |inner| Content::open(&inner.target, &owned)).await?;
         Ok(content.map(|content| Box::new(content) as Box<dyn ObjectReader>))
     }
 
     fn requests(&self) -> Vec<(&'static str, u64)> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         vec![("put", count(&self.inner.puts)), ("head", count(&self.inner.heads))]
-    }
-}
-
-/// What an entry holds, while it is read.
-enum Content {
-    File(Arc<OwnedFd>, u64),
-    Bytes(Option<Bytes>),
-}
-
-#[async_trait]
-impl ObjectReader for Content {
-    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
-            Self::File(file, offset) => {
-                let (owned, at) = (Arc::clone(file), *offset);
-                let read = tokio::task::spawn_blocking(move || {
-                    let mut buffer = vec![0; STEP_BYTES];
-                    let read = rustix::io::pread(&*owned, &mut buffer, at)?;
-                    buffer.truncate(read);
-                    Ok(buffer)
-                });
-                let read = match read.await {
-                    Ok(read) => read.map_err(|error: Errno| trouble("read", error))?,
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
-                };
-                *offset += read.len() as u64;
-                Ok((!read.is_empty()).then(|| read.into()))
-            }
-        }
     }
 }

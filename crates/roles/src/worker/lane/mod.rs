@@ -27,7 +27,7 @@ use s3bl_core::id::{Attempt, TaskId};
 use s3bl_core::metadata::Xattr;
 use s3bl_core::path::{KeyMap, RelPath};
 use s3bl_core::plan::UploadMark;
-use s3bl_core::settings::{Mode, SpecialPolicy, SymlinkPolicy, TransferSettings};
+use s3bl_core::settings::{CheckAt, Mode, SpecialPolicy, SymlinkPolicy, TransferSettings};
 use s3bl_core::task::{Evidence, Failure, Pass};
 use s3bl_core::toc::PosixFacts;
 use s3bl_core::unit::ByteCount;
@@ -94,6 +94,8 @@ pub(super) struct Context {
     pub(super) meter: Arc<Meter>,
     pub(super) links: Arc<Links>,
     pub(super) before_validate: Arc<Gate>,
+    /// Where else entries are looked for, and when.
+    pub(super) second: Option<(CheckAt, Arc<Self>)>,
     pub(super) events: mpsc::Sender<LaneEvent>,
 }
 
@@ -107,7 +109,19 @@ pub(super) struct Shared {
     pub(super) pace: Arc<Pace>,
     pub(super) links: Arc<Links>,
     pub(super) before_validate: Arc<Gate>,
+    pub(super) second: Option<Second>,
     pub(super) events: mpsc::Sender<LaneEvent>,
+}
+
+/// Another place where what was written is looked for: the bucket behind a directory.
+#[derive(Clone)]
+pub struct Second {
+    /// When it is looked at.
+    pub check_at: CheckAt,
+    /// What is known of it: its keys, and how objects are checked.
+    pub settings: LaneSettings,
+    /// The way to it.
+    pub open_store: Arc<dyn OpenStore>,
 }
 
 /// Most entries that are read ahead of the requests, and about how many bytes these may have: what waits long for its
@@ -139,18 +153,26 @@ pub(super) fn start(
             .expect(
                 "a current-thread runtime needs an epoll handle, and the process has room for one",
             );
-        let pacer = shared.pace.lane();
-        let context = Arc::new(Context {
-            settings: shared.settings.clone(),
-            source: Arc::clone(&shared.source),
-            store: open_store.open(pacer),
-            agenda: Arc::clone(&shared.agenda),
-            buffers: Arc::clone(&shared.buffers),
-            meter: Arc::clone(&shared.meter),
-            links: Arc::clone(&shared.links),
-            before_validate: Arc::clone(&shared.before_validate),
-            events: shared.events.clone(),
+        let context = |settings: &LaneSettings, store, second| {
+            Arc::new(Context {
+                settings: settings.clone(),
+                source: Arc::clone(&shared.source),
+                store,
+                agenda: Arc::clone(&shared.agenda),
+                buffers: Arc::clone(&shared.buffers),
+                meter: Arc::clone(&shared.meter),
+                links: Arc::clone(&shared.links),
+                before_validate: Arc::clone(&shared.before_validate),
+                second,
+                events: shared.events.clone(),
+            })
+        };
+        let second = shared.second.as_ref().map(|second| {
+            let store = second.open_store.open(shared.pace.lane());
+            (second.check_at, context(&second.settings, store, None))
         });
+        let store = open_store.open(shared.pace.lane());
+        let context = context(&shared.settings, store, second);
         runtime.block_on(Lane::new(context, Arc::clone(&shared.pace)).run(stop));
         // Readers may hang on a dead mount; they hold nothing that anyone waits for.
         runtime.shutdown_background();

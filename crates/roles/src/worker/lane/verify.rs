@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use s3bl_core::limit::HEADS_PER_LIST_PRICE;
 use s3bl_core::path::ObjectKey;
-use s3bl_core::settings::Mode;
+use s3bl_core::settings::{CheckAt, Mode};
 use s3bl_core::task::{Class, Evidence, Failure, ValidateOutcome};
 use s3bl_core::toc::EntryKind;
 use s3bl_core::validate::{HeadFacts, judge_head, judge_listed, size_mismatch};
@@ -166,7 +166,69 @@ async fn ask_each(
     }
 }
 
+/// Looks for an entry wherever it is to be.
 async fn ask(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    key: &ObjectKey,
+    index: usize,
+) -> Result<ValidateOutcome, StoreError> {
+    let Some((check_at, second)) = &context.second else {
+        return ask_at(context, batch, key, index).await;
+    };
+    let first = match check_at {
+        CheckAt::Bucket => None,
+        CheckAt::Both | CheckAt::DestinationThenBucket => {
+            Some(ask_at(context, batch, key, index).await?)
+        }
+    };
+    if *check_at == CheckAt::Bucket {
+        settle_directory(context, batch, key, index).await?;
+    }
+    let is_right = matches!(first, Some(ValidateOutcome::Validated(_)));
+    match first {
+        Some(first) if is_right == (*check_at == CheckAt::DestinationThenBucket) => Ok(first),
+        first => {
+            let entry = &batch.entries[index];
+            let found = match key_of(second, entry) {
+                Ok(key) => ask_at(second, batch, &key, index).await?,
+                // The root of a bucket without prefix is no object: there is nothing to be missed.
+                Err(_) if entry.path.is_root() => {
+                    let evidence = second.settings.validate.unwrap_or(Evidence::List);
+                    ValidateOutcome::Validated(evidence)
+                }
+                Err(failure) => ValidateOutcome::Unknown(failure),
+            };
+            Ok(match (first, found) {
+                // Of two the weaker.
+                (Some(ValidateOutcome::Validated(one)), ValidateOutcome::Validated(other)) => {
+                    ValidateOutcome::Validated(one.max(other))
+                }
+                (_, found) => found,
+            })
+        }
+    }
+}
+
+/// Lets a directory that this run wrote have its times back.
+async fn settle_directory(
+    context: &Arc<Context>,
+    batch: &Arc<Batch>,
+    key: &ObjectKey,
+    index: usize,
+) -> Result<(), StoreError> {
+    let entry = &batch.entries[index];
+    let is_ours = context.settings.mode == Mode::Load && context.store.is_tree();
+    match batch.written_of(index) {
+        Some(written) if entry.kind == EntryKind::Directory && is_ours => {
+            facts::settle(context, entry, written, key).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Looks for an entry in one store.
+async fn ask_at(
     context: &Arc<Context>,
     batch: &Arc<Batch>,
     key: &ObjectKey,
@@ -175,10 +237,7 @@ async fn ask(
     let entry = &batch.entries[index];
     let written = batch.written_of(index).expect("only written entries are asked for");
     let wanted = context.settings.validate.unwrap_or(Evidence::List);
-    let is_ours = context.settings.mode == Mode::Load;
-    if entry.kind == EntryKind::Directory && context.store.is_tree() && is_ours {
-        facts::settle(context, entry, written, key).await?;
-    }
+    settle_directory(context, batch, key, index).await?;
     batch.count_requests("head", 1);
     let Some(observed) = context.store.head(key).await? else {
         let message = "the store has no such object";

@@ -38,6 +38,7 @@ fn ledger(folder: &Path, findings: &[(Class, usize)]) -> SqliteLedger {
             validate: None,
             batch: BatchSettings::default(),
             stop: StopSettings::default(),
+            second_place: None,
         },
     };
     let mut ledger = SqliteLedger::create(folder.join("run.db"), &header).unwrap();
