@@ -22,7 +22,7 @@ use s3bl_port::store::{
 
 use super::content::Content;
 use super::inode::{dress, dress_link, examine, examine_open, facts, keeps_owners, stamp};
-use super::part::{Begun, Unnamed, make_named, open_named, sum_at, write_at};
+use super::part::{Begun, HOLE_BYTES, Unnamed, make_named, open_named, sum_at, write_at};
 use super::place::{Spot, Target, fault, make_directory, trouble};
 
 /// Why there is no way to a directory.
@@ -179,6 +179,10 @@ impl Inner {
         let made = Unnamed::make(&spot).map_err(fail)?;
         let temporary = made.temporary.clone();
         let done = (|| {
+            if body.bytes.len() >= HOLE_BYTES {
+                // A hole at the end is not written.
+                rustix::fs::ftruncate(&made.file, body.bytes.len() as u64).map_err(fail)?;
+            }
             write_at(&made.file, 0, &body.bytes).map_err(fail)?;
             let found = sum_at(&made.file, 0, body.bytes.len() as u64).map_err(fail)?;
             check_sum(found == body.crc64nvme)?;
