@@ -1,6 +1,7 @@
 //! What a run is asked to do: plain values, checked before anything begins.
 
 mod copier;
+mod fsync;
 mod monitor;
 mod object;
 mod policy;
@@ -15,6 +16,7 @@ use crate::task::Evidence;
 use crate::unit::{ByteCount, FileTime, Rate};
 
 pub use copier::{CopierKind, CopierSettings};
+pub use fsync::FsyncPolicy;
 pub use monitor::MonitorSettings;
 pub use object::{
     MetadataDialect, ModeChange, NamePolicy, ObjectSettings, OwnerChange, PERMISSION_BITS,
@@ -243,6 +245,8 @@ pub struct TransferSettings {
     pub hard_links: HardLinkPolicy,
     /// What brings files into a directory.
     pub copier: CopierSettings,
+    /// When files in a directory are brought to the disk.
+    pub fsync: FsyncPolicy,
     /// What stands behind a directory, if it is followed.
     pub monitor: Option<MonitorSettings>,
 }
@@ -282,6 +286,7 @@ impl Default for TransferSettings {
             object: ObjectSettings::default(),
             hard_links: HardLinkPolicy::default(),
             copier: CopierSettings::default(),
+            fsync: FsyncPolicy::default(),
             monitor: None,
         }
     }

@@ -11,17 +11,17 @@ use clap::ValueEnum as _;
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, BucketPlace, CheckAt, CopierKind, CopierSettings, Destination, HardLinkPolicy,
-    ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings,
-    OwnerChange, Retention, RunSettings, Scope, SecondPlace, Selection, SourceLocation,
-    SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
+    BatchSettings, BucketPlace, CheckAt, CopierKind, CopierSettings, Destination, FsyncPolicy,
+    HardLinkPolicy, ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange,
+    ObjectSettings, OwnerChange, Retention, RunSettings, Scope, SecondPlace, Selection,
+    SourceLocation, SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, Copier, FilesFromFormat, HardLinks, Hidden, JobArgs, LockMode, Metadata,
+    BucketArgs, Copier, FilesFromFormat, Fsync, HardLinks, Hidden, JobArgs, LockMode, Metadata,
     ObjectArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials, StopArgs,
     Symlinks, TreeArgs, Validate, ValidateArgs, ValidateAt,
 };
@@ -67,6 +67,11 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         transfer: TransferSettings {
             copier,
             monitor: target::monitor(args)?,
+            fsync: match args.tree.fsync {
+                Fsync::Batch => FsyncPolicy::Batch,
+                Fsync::File => FsyncPolicy::File,
+                Fsync::None => FsyncPolicy::None,
+            },
             metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
@@ -257,6 +262,11 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
         }
     }
     faults.extend(copier_faults(&settings));
+    if settings.destination.bucket().is_some() && settings.transfer.fsync != FsyncPolicy::default()
+    {
+        faults
+            .push("--fsync is for directories: a bucket answers when it has an object".to_owned());
+    }
     match &settings.source {
         SourceLocation::Directory(_) => {}
         SourceLocation::Directories(paths) => faults.extend(several_faults(&settings, paths)),

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bl_core::unit::{ByteCount, FileTime};
 
-pub use copier::{Copier, TreeArgs, ValidateAt};
+pub use copier::{Copier, Fsync, TreeArgs, ValidateAt};
 pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,

@@ -182,3 +182,45 @@ fn what_is_in_the_way_is_named_and_no_link_is_followed() {
     }
     assert!(!fs::symlink_metadata(target.join("link")).unwrap().is_symlink());
 }
+
+/// How often the target is brought to the disk, and how often a file of it, by what the system saw of a load.
+fn syncs(flags: &[&str]) -> (usize, usize) {
+    let stage = Stage::new(Kind::Moto, "fsync");
+    let tree = Tree::new().file("one", b"1").file("two", b"22").random_file("parts", 6 << 20, 1);
+    let place = TempDir::new().unwrap();
+    let (target, seen) = (place.path().join("target"), place.path().join("seen"));
+    let load = stage.program();
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-f", "-y", "-e", "trace=fsync,fdatasync,syncfs", "-o"]).arg(&seen);
+    strace.arg(load.get_program());
+    for (name, value) in load.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    strace.arg("load").arg(tree.root()).arg(&target).args(flags);
+    strace.args(["--multipart-threshold", "5M", "--part-size", "5M"]);
+    let output = strace.output().expect("strace, which scripts/setup-test-tools installs");
+    Ended::from(output).expect(0);
+
+    assert_rsync_finds_nothing(tree.root(), &target);
+    let seen = fs::read_to_string(seen).unwrap();
+    let of_target = seen.lines().filter(|line| line.contains(target.to_str().unwrap()));
+    let (all, each): (Vec<&str>, Vec<&str>) = of_target.partition(|line| line.contains("syncfs("));
+    (all.len(), each.len())
+}
+
+#[test]
+fn files_are_brought_to_the_disk_when_it_was_asked_for() {
+    let (all, each) = syncs(&[]);
+    assert!(all > 0 && each == 0, "{all} {each}");
+    let (all, each) = syncs(&["--fsync", "file"]);
+    assert!(all > 0 && each == 3, "{all} {each}");
+    assert_eq!(syncs(&["--fsync", "none"]), (0, 0));
+
+    let (stage, tree) = (Stage::new(Kind::Moto, "fsync"), Tree::new().file("a", b"a"));
+    let ended = load(&stage, "load", &tree, Path::new(&stage.destination()), &["--fsync", "none"]);
+    assert!(ended.stderr.contains("--fsync is for directories"), "{}", ended.stderr);
+    ended.expect(2);
+}

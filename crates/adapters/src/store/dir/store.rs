@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use s3bl_core::metadata::{Xattr, object_metadata};
 use s3bl_core::path::{ObjectKey, RelPath};
 use s3bl_core::plan::PartPlan;
-use s3bl_core::settings::{MetadataDialect, ObjectSettings, TransferSettings};
+use s3bl_core::settings::{FsyncPolicy, MetadataDialect, ObjectSettings, TransferSettings};
 use s3bl_core::task::{Class, WriteProof};
 use s3bl_core::toc::{EntryKind, PosixFacts};
 use s3bl_core::unit::ByteCount;
@@ -96,12 +96,23 @@ pub(in crate::store) struct Entry {
 }
 
 impl Inner {
-    /// Brings all that was written to the disk.
+    /// Brings all that was written to the disk, where that is asked for.
     fn sync(&self) -> Result<(), StoreError> {
+        if self.transfer.fsync == FsyncPolicy::None {
+            return Ok(());
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = self.target.open_root().map_err(|error| trouble("sync", error))?;
         let root = rustix::fs::openat(&root, c".", flags, Mode::empty());
         root.and_then(rustix::fs::syncfs).map_err(|error| trouble("sync", error))
+    }
+
+    /// Brings a file to the disk before it has its name, where that is asked for.
+    fn flush(&self, file: &OwnedFd) -> Result<(), StoreError> {
+        match self.transfer.fsync {
+            FsyncPolicy::Batch | FsyncPolicy::None => Ok(()),
+            FsyncPolicy::File => rustix::fs::fsync(file).map_err(|error| trouble("sync", error)),
+        }
     }
 
     fn entry(&self, object: &NewObject<'_>) -> Entry {
@@ -155,6 +166,8 @@ impl Inner {
         if !object.owner.is_empty() || !object.mode.is_empty() {
             dress(file.as_fd(), &entry.facts, &entry.xattrs).map_err(fail)?;
         }
+        // It has its name already: that is the program's doing.
+        self.flush(&file)?;
         stored(&file)
     }
 
@@ -187,6 +200,7 @@ impl Inner {
             let found = sum_at(&made.file, 0, body.bytes.len() as u64).map_err(fail)?;
             check_sum(found == body.crc64nvme)?;
             dress(made.file.as_fd(), &entry.facts, &entry.xattrs).map_err(fail)?;
+            self.flush(&made.file)?;
             let file = made.file.try_clone().map_err(|error| fault("write", error.to_string()))?;
             made.settle(&spot).map_err(fail)?;
             stored(&file)
@@ -306,6 +320,7 @@ impl Inner {
         let found = facts(&examine_open(&file).map_err(fail)?).size;
         check_sum(found == whole.size)?;
         dress(file.as_fd(), &begun.facts, &begun.xattrs).map_err(fail)?;
+        self.flush(&file)?;
         spot.settle(&begun.temporary).map_err(fail)?;
         stored(&file)
     }
