@@ -90,6 +90,23 @@ def crawl_table(scenario: dict) -> str:
     return table(header, lines)
 
 
+def tree_table(scenario: dict) -> str:
+    header = ["Tool", "Wall s", "Files/s", "CPU µs/file", "Peak MiB"]
+    lines = []
+    for row in rows(scenario):
+        if row.problem:
+            lines.append([name(row, None), row.problem, *[""] * 3])
+            continue
+        lines.append([
+            name(row, None),
+            spread(row.wall, row.rounds),
+            f"{scenario['files'] / row.wall.median:,.0f}",
+            number(row.cpu.median * 1e6 / scenario["files"]),
+            f"{row.peak_mib:,.0f}",
+        ])  # fmt: skip
+    return table(header, lines)
+
+
 def first_write(row: Row) -> str:
     sample = row.samples[0]
     first = sample["stats"]["first_write_unix"]
@@ -126,7 +143,7 @@ def rate_table(scenario: dict) -> str:
     return table(header, lines)
 
 
-TABLES = {"load": load_table, "crawl": crawl_table, "rate": rate_table}
+TABLES = {"load": load_table, "crawl": crawl_table, "rate": rate_table, "tree": tree_table}
 
 
 def fleet_section(scenarios: dict) -> str:

@@ -105,7 +105,7 @@ class Bench:
         return rows
 
     def _problem(self, tool: Tool) -> str | None:
-        if tool.reads_only:
+        if tool.reads_only or tool.peer == "system":
             return None
         if tool.peer == "ours":
             return None if self.args.ours.exists() else "not built: cargo build --release"
@@ -115,7 +115,7 @@ class Bench:
     def _binary(self, tool: Tool) -> str:
         if tool.peer == "ours":
             return str(self.args.ours)
-        return "" if tool.reads_only else str(self.peers[tool.peer].path)
+        return "" if tool.reads_only or tool.peer == "system" else str(self.peers[tool.peer].path)
 
     def _quiet_sample(self, *what) -> dict:
         """A sample; one that other work disturbed is taken again, and the least disturbed is kept."""
@@ -191,15 +191,21 @@ def failure(tool: Tool, usage: measure.Usage, stats: dict, data_set: datasets.Da
         return f"ended after {usage.wall:.0f} s"
     if tool.reads_only:
         return None
-    held = stats["remembered"]
+    held = held_by(log.parent / "copy") if tool.is_local else stats["remembered"]
     wanted = (0, 0) if tool.is_dry else (data_set.files, data_set.bytes)
     if (held["objects"], held["bytes"]) != wanted:
-        return f"the server holds {held['objects']} files and {held['bytes']} bytes of {wanted[0]} and {wanted[1]}"
+        return f"there are {held['objects']} files and {held['bytes']} bytes of {wanted[0]} and {wanted[1]}"
     if usage.exit_code not in tool.exit_codes:
         return f"exit code {usage.exit_code}"
     if tool.is_dry and not measure.mentions(log, data_set.files):
         return "the dry run does not tell the number of files"
     return None
+
+
+def held_by(folder: Path) -> dict[str, int]:
+    """What a directory holds, as the null server would say it."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return {"objects": len(sizes), "bytes": sum(sizes)}
 
 
 def shown(argv: list[str], job: Job) -> str:

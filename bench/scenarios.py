@@ -19,7 +19,7 @@ class Scenario:
     rate: int | None = None
     """Requests per second that the server admits."""
     kind: str = "load"
-    """What its table shows: `load`, `rate` or `crawl`."""
+    """What its table shows: `load`, `rate`, `crawl` or `tree`."""
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -61,6 +61,10 @@ SCENARIOS: dict[str, Scenario] = {
         "1,000,000 empty files", "crawl-1m", "crawl-100k",
         ("ours", "ours-dry", "s5cmd", "s5cmd-dry", "juicefs-32", "juicefs-dry"), rounds_max=1, kind="crawl",
         seconds_max=1800,
+    ),
+    "tree": Scenario(
+        "20,000 files of 4 KiB to a directory", "small", "tiny",
+        ("ours-tree", "ours-tree-list", "cp", "cp-sync", "rsync", "ours-tree-rsync", "rsync-each"), kind="tree",
     ),
 }  # fmt: skip
 

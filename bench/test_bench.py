@@ -24,6 +24,7 @@ import fleet
 import fleet_report
 import measure
 import report
+import run
 import scenarios
 import tools
 
@@ -87,6 +88,17 @@ class DataSetTest(unittest.TestCase):
 
 
 class MeasureTest(unittest.TestCase):
+    def test_a_copy_counts_by_what_the_directory_holds(self):
+        tool, usage = tools.TOOLS["cp"], measure.run(["true"], {"PATH": "/bin:/usr/bin"}, Path("/dev/null"), timeout=60)
+        wanted = datasets.DataSet("t", files=2, per_folder=1, bytes=6)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy"
+            (copy / "d0000").mkdir(parents=True)
+            (copy / "d0000/one").write_bytes(b"one")
+            self.assertIn("1 files and 3 bytes", run.failure(tool, usage, {}, wanted, Path(folder) / "log"))
+            (copy / "two").write_bytes(b"two")
+            self.assertIsNone(run.failure(tool, usage, {}, wanted, Path(folder) / "log"))
+
     def test_a_run_is_measured_with_its_children(self):
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"

@@ -41,6 +41,11 @@ class Job:
         return self.endpoint.startswith("https")
 
     @property
+    def copy(self) -> Path:
+        """Where a tool writes that copies into a directory."""
+        return self.home / "copy"
+
+    @property
     def destination(self) -> str:
         return f"s3://{BUCKET}/{PREFIX}/"
 
@@ -51,7 +56,7 @@ class Tool:
 
     label: str
     peer: str
-    """Key of peers.json, or `ours`."""
+    """Key of peers.json, or `ours`, or `system` for what the system has."""
     argv: Callable[[Job], list[str]]
     env: Callable[[Job], dict[str, str]] = lambda job: {}
     etag: str = "crc"
@@ -60,6 +65,8 @@ class Tool:
     """Slow tools are not run as often as the others."""
     is_dry: bool = False
     """Only walks: the server must have got nothing."""
+    is_local: bool = False
+    """Copies into a directory, and the server gets nothing."""
     reads_only: bool = False
     """Sends nothing at all: the floor that reading alone costs."""
     exit_codes: tuple[int, ...] = field(default=(0,))
@@ -71,6 +78,18 @@ def ours(*flags: str) -> Callable[[Job], list[str]]:
         return [job.binary, "load", str(job.data), job.destination.rstrip("/"), *common, *flags]
 
     return argv
+
+
+def ours_to_directory(*flags: str) -> Callable[[Job], list[str]]:
+    def argv(job: Job) -> list[str]:
+        return [job.binary, "load", str(job.data), str(job.copy), "--home", str(job.home), "--quiet", *flags]
+
+    return argv
+
+
+def shell(script: str) -> Callable[[Job], list[str]]:
+    """A line of shell, with the data as $0 and the directory to write as $1."""
+    return lambda job: ["sh", "-c", script, str(job.data), str(job.copy)]
 
 
 def s5cmd(*flags: str) -> Callable[[Job], list[str]]:
@@ -151,5 +170,25 @@ TOOLS: dict[str, Tool] = {
     "aws-crt": Tool("aws s3 cp (CRT)", "aws", **aws("crt"), rounds_max=1),
     "s3sync": Tool("s3sync", "s3sync", s3sync(), etag="md5"),
     "s3sync-160": Tool("s3sync --worker-size 160", "s3sync", s3sync("--worker-size", "160"), etag="md5"),
+    "ours-tree": Tool(
+        "s3-bucket-loader to a directory", "ours", ours_to_directory("--validate", "none"), is_local=True
+    ),
+    "ours-tree-list": Tool(
+        "s3-bucket-loader to a directory, validated", "ours", ours_to_directory("--validate", "list"), is_local=True
+    ),
+    "ours-tree-rsync": Tool(
+        "s3-bucket-loader --copier rsync", "ours", ours_to_directory("--copier", "rsync", "--validate", "none"),
+        rounds_max=1, is_local=True,
+    ),
+    "cp": Tool("cp -a", "system", shell('cp -a "$0" "$1"'), is_local=True),
+    # Ours lets no batch pass before it is on the disk.
+    "cp-sync": Tool("cp -a, then sync -f", "system", shell('cp -a "$0" "$1" && sync -f "$1"'), is_local=True),
+    "rsync": Tool("rsync -a", "system", shell('rsync -a "$0/" "$1"'), is_local=True),
+    # The way of the original s3-bucket-loader.
+    "rsync-each": Tool(
+        "rsync -a for each file, 4 at once", "system",
+        shell('mkdir "$1" && cd "$0" && find . -type f -print0 | xargs -0 -P4 -I{} rsync -a --relative {} "$1/"'),
+        rounds_max=1, is_local=True,
+    ),
     "cat": Tool("cat (reads, sends nothing)", "cat", cat, reads_only=True),
-}
+}  # fmt: skip

@@ -1,6 +1,8 @@
 //! What a run is asked to do: plain values, checked before anything begins.
 
 mod copier;
+mod fsync;
+mod monitor;
 mod object;
 mod policy;
 mod second_place;
@@ -14,6 +16,8 @@ use crate::task::Evidence;
 use crate::unit::{ByteCount, FileTime, Rate};
 
 pub use copier::{CopierKind, CopierSettings};
+pub use fsync::FsyncPolicy;
+pub use monitor::MonitorSettings;
 pub use object::{
     MetadataDialect, ModeChange, NamePolicy, ObjectSettings, OwnerChange, PERMISSION_BITS,
     Retention, Scope,
@@ -241,6 +245,10 @@ pub struct TransferSettings {
     pub hard_links: HardLinkPolicy,
     /// What brings files into a directory.
     pub copier: CopierSettings,
+    /// When files in a directory are brought to the disk.
+    pub fsync: FsyncPolicy,
+    /// What stands behind a directory, if it is followed.
+    pub monitor: Option<MonitorSettings>,
 }
 
 /// How batches are cut and followed.
@@ -278,6 +286,8 @@ impl Default for TransferSettings {
             object: ObjectSettings::default(),
             hard_links: HardLinkPolicy::default(),
             copier: CopierSettings::default(),
+            fsync: FsyncPolicy::default(),
+            monitor: None,
         }
     }
 }

@@ -11,17 +11,17 @@ use clap::ValueEnum as _;
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, BucketPlace, CheckAt, CopierKind, CopierSettings, Destination, HardLinkPolicy,
-    ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings,
-    OwnerChange, Retention, RunSettings, Scope, SecondPlace, Selection, SourceLocation,
-    SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
+    BatchSettings, BucketPlace, CheckAt, CopierKind, CopierSettings, Destination, FsyncPolicy,
+    HardLinkPolicy, ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange,
+    ObjectSettings, OwnerChange, Retention, RunSettings, Scope, SecondPlace, Selection,
+    SourceLocation, SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, Copier, FilesFromFormat, HardLinks, Hidden, JobArgs, LockMode, Metadata,
+    BucketArgs, Copier, FilesFromFormat, Fsync, HardLinks, Hidden, JobArgs, LockMode, Metadata,
     ObjectArgs, PlacesArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials,
     StopArgs, Symlinks, TreeArgs, Validate, ValidateArgs, ValidateAt,
 };
@@ -60,6 +60,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     };
     let validate = evidence(args.validate);
     let validate = if destination.bucket().is_some() { validate } else { validate.map(of_tree) };
+    let monitor = target::monitor(args, &destination)?;
     let copier = copier(&args.tree)?;
     let is_native = copier.kind == CopierKind::Native;
     checked(RunSettings {
@@ -69,6 +70,12 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         select: selection(&args.select),
         transfer: TransferSettings {
             copier,
+            monitor,
+            fsync: match args.tree.fsync {
+                Fsync::Batch => FsyncPolicy::Batch,
+                Fsync::File => FsyncPolicy::File,
+                Fsync::None => FsyncPolicy::None,
+            },
             metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
@@ -272,6 +279,11 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
         }
     }
     faults.extend(copier_faults(&settings));
+    if settings.destination.bucket().is_some() && settings.transfer.fsync != FsyncPolicy::default()
+    {
+        faults
+            .push("--fsync is for directories: a bucket answers when it has an object".to_owned());
+    }
     match &settings.source {
         SourceLocation::Directory(_) => {}
         SourceLocation::Directories(paths) => faults.extend(several_faults(&settings, paths)),

@@ -1,13 +1,16 @@
 //! A directory as destination of a load: what is wrong with it is said before anything is written.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use rustix::fs::Access;
+use s3bl_core::settings::{Destination, MonitorSettings};
 
-use crate::args::JobArgs;
+use crate::args::monitor::Monitor;
+use crate::args::{JobArgs, MonitorArgs};
 use crate::failure::CommandFailure;
 
 /// Finds the directory that was typed, and makes nothing: what is missing of it is made when the run begins.
@@ -81,6 +84,34 @@ pub(crate) fn require_mount(path: &Path) -> Result<(), CommandFailure> {
     }
     let error = anyhow!("nothing is mounted at `{}`, nor above it", path.display());
     Err(CommandFailure::could_not_run(error).advise("mount it, or leave --require-mount out"))
+}
+
+/// Reads what stands behind the directory. Its log must be there before anything is written.
+pub(crate) fn monitor(
+    args: &JobArgs,
+    destination: &Destination,
+) -> Result<Option<MonitorSettings>, CommandFailure> {
+    let MonitorArgs { destination_monitor, monitor_log, .. } = &args.monitor;
+    let (Some(Monitor::Yas3fs), Some(log)) = (destination_monitor, monitor_log) else {
+        return Ok(None);
+    };
+    if destination.bucket().is_some() {
+        let error = anyhow!("--destination-monitor is for directories that yas3fs shows");
+        return Err(CommandFailure::usage(error));
+    }
+    let log = std::fs::canonicalize(log)
+        .and_then(|log| std::fs::File::open(&log).map(|_| log))
+        .with_context(|| format!("open --monitor-log `{}`", log.display()))
+        .map_err(|error| {
+            CommandFailure::could_not_run(error)
+                .advise("start yas3fs with --log FILE, and name that")
+        })?;
+    Ok(Some(MonitorSettings {
+        log: log.into_os_string().into_vec(),
+        queued_max: args.monitor.monitor_queued_max,
+        multipart_max: args.monitor.monitor_multipart_max,
+        silence_max: args.monitor.monitor_silence,
+    }))
 }
 
 /// Refuses flags that would change nothing in a directory.

@@ -12,6 +12,7 @@ use s3bl_adapters::source::dir::DirectorySource;
 use s3bl_adapters::source::several::SeveralSources;
 use s3bl_adapters::store::copier::{CopierStore, MissingProgram, Program};
 use s3bl_adapters::store::dir::DirectoryStore;
+use s3bl_adapters::store::monitor::MonitoredStore;
 use s3bl_adapters::store::s3::{
     Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
 };
@@ -67,7 +68,8 @@ pub(crate) async fn prepare(
         Destination::Bucket(place) => place,
         Destination::Directory(path) => {
             let tree = open_tree(path, settings)?;
-            let open_store = Arc::new(OpenTree(tree_store(&tree, settings)?));
+            let store = monitored(tree_store(&tree, settings)?, settings)?;
+            let open_store = Arc::new(OpenTree(store));
             let checks = Checks::Crc64Nvme;
             let before_validate = Gate::open();
             let second = match &settings.second_place {
@@ -286,6 +288,18 @@ fn tree_store(
     let at_once = settings.transfer.concurrency.unwrap_or(1);
     let store = CopierStore::open(tree.clone(), source, program, at_once)
         .with_context(|| format!("open the source `{}`", source.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// The directory, and what stands behind it.
+fn monitored(
+    store: Arc<dyn Store>,
+    settings: &RunSettings,
+) -> Result<Arc<dyn Store>, CommandFailure> {
+    let Some(monitor) = &settings.transfer.monitor else { return Ok(store) };
+    let store = MonitoredStore::open(store, monitor)
+        .with_context(|| format!("open --monitor-log `{}`", String::from_utf8_lossy(&monitor.log)))
+        .map_err(CommandFailure::could_not_run)?;
     Ok(Arc::new(store))
 }
 

@@ -31,12 +31,26 @@ pub struct TreeArgs {
     /// Refuse a directory that nothing is mounted at or above, short of the root: a mount that failed leaves an empty folder
     #[arg(long, env = "S3BL_REQUIRE_MOUNT")]
     pub require_mount: bool,
+    /// When files are brought to the disk
+    #[arg(long, env = "S3BL_FSYNC", default_value = "batch", value_name = "WHEN")]
+    pub fsync: Fsync,
     /// Where each entry is looked for when all is written: for a directory that is a mounted bucket
     #[arg(long, env = "S3BL_VALIDATE_AT", default_value = "destination", value_name = "PLACE")]
     pub validate_at: ValidateAt,
     /// The bucket behind the directory, s3://bucket/prefix; there, size and content are compared, whoever wrote the objects
     #[arg(long, env = "S3BL_VALIDATE_BUCKET", value_name = "URL")]
     pub validate_bucket: Option<String>,
+}
+
+/// When files are brought to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fsync {
+    /// Before their batch counts as written, all together
+    Batch,
+    /// Each besides, before it has its name: slow, and no file is ever found without its content
+    File,
+    /// When the system likes to: a loss of power may take what counts as written
+    None,
 }
 
 /// Where an entry is looked for.

@@ -8,6 +8,7 @@ pub mod copier;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
+pub mod monitor;
 pub mod object;
 pub mod places;
 pub mod restore;
@@ -24,12 +25,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bl_core::unit::{ByteCount, FileTime};
 
 pub use config::{ConfigArgs, ConfigCommand, ConfigRole};
-pub use copier::{Copier, TreeArgs, ValidateAt};
+pub use copier::{Copier, Fsync, TreeArgs, ValidateAt};
 pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
 pub use hook::HookArgs;
+pub use monitor::MonitorArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 pub use places::PlacesArgs;
 pub use restore::RestoreArgs;
@@ -370,6 +372,9 @@ pub struct JobArgs {
     /// How files get into a directory.
     #[command(flatten)]
     pub tree: TreeArgs,
+    /// What stands behind a directory.
+    #[command(flatten)]
+    pub monitor: MonitorArgs,
     /// When to stop.
     #[command(flatten)]
     pub stop: StopArgs,

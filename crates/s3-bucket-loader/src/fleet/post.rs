@@ -81,8 +81,9 @@ impl Pins {
         settings.transfer.concurrency = self.concurrency.or(settings.transfer.concurrency);
         // The master spreads its limit over all workers; see `RunDocument::limits`.
         settings.transfer.bandwidth = None;
-        // What programs are run here is nobody else's to say.
+        // What programs are run here and what files are read is nobody else's to say.
         settings.transfer.copier = CopierSettings::default();
+        settings.transfer.monitor = None;
         settings
     }
 }

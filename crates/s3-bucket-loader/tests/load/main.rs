@@ -19,6 +19,7 @@ mod input;
 mod interrupted;
 mod large;
 mod late;
+mod monitored;
 mod mounted;
 mod namespaces;
 mod objects;

@@ -64,7 +64,7 @@ fn tree() -> Tree {
 }
 
 #[expect(clippy::print_stderr, reason = "a test that did not look must say so")]
-fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
 }
 

@@ -122,3 +122,105 @@ fn a_directory_that_any_tool_wrote_is_validated_and_left_as_it_is() {
     load(&stage, "validate", &tree, &outside.path().join("nowhere"), &[]).expect(1);
     assert!(!outside.path().join("nowhere").exists());
 }
+
+#[test]
+fn zeros_of_the_source_are_holes_of_the_copy_and_nothing_old_shows_through() {
+    let (stage, tree) = (Stage::new(Kind::Moto, "holes"), Tree::new());
+    let outside = TempDir::new().unwrap();
+    let size = 12 << 20;
+    // Zeros that are written, at the beginning, within and at the end.
+    let mut content = vec![0; size];
+    content[3 << 20] = 1;
+    content[(7 << 20) + 12_345..8 << 20].fill(7);
+    fs::write(tree.root().join("zeros"), &content).unwrap();
+    fs::write(tree.root().join("short"), [0; 100]).unwrap();
+    let taken = |path: &Path| {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(path).unwrap().blocks() * 512
+    };
+
+    for (name, threshold) in [("whole", "16M"), ("parts", "5M")] {
+        let target = outside.path().join(name);
+        let flags = ["--multipart-threshold", threshold, "--part-size", "5M", "--validate", "read"];
+        load(&stage, "load", &tree, &target, &flags).expect(0);
+        assert!(fs::read(target.join("zeros")).unwrap() == content, "{name}");
+        assert_eq!(fs::read(target.join("short")).unwrap(), [0; 100]);
+        assert!(taken(&target.join("zeros")) < 2 << 20, "{}", taken(&target.join("zeros")));
+        // Over what is there.
+        fs::write(target.join("zeros"), vec![9; size]).unwrap();
+        load(&stage, "load", &tree, &target, &flags).expect(0);
+        assert!(fs::read(target.join("zeros")).unwrap() == content, "{name}, again");
+    }
+}
+
+#[test]
+fn what_is_in_the_way_is_named_and_no_link_is_followed() {
+    let stage = Stage::new(Kind::Moto, "way");
+    let names = ["dir/file", "linked/file", "file/below", "taken", "link", "fine"];
+    let tree = names.iter().fold(Tree::new(), |tree, name| tree.file(*name, b"new"));
+    let place = TempDir::new().unwrap();
+    let (target, outside) = (place.path().join("target"), place.path().join("outside"));
+    fs::create_dir_all(target.join("taken")).unwrap();
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("secret"), b"kept").unwrap();
+    // A link where a directory must be, one where a file must be, and a file where a directory must be.
+    std::os::unix::fs::symlink(&outside, target.join("linked")).unwrap();
+    std::os::unix::fs::symlink(outside.join("secret"), target.join("link")).unwrap();
+    fs::write(target.join("file"), b"old").unwrap();
+
+    load(&stage, "load", &tree, &target, &[]).expect(3);
+
+    let failed: std::collections::BTreeSet<String> =
+        stage.failures().iter().map(|it| it["path"].as_str().unwrap().to_owned()).collect();
+    let expected = ["file", "file/below", "linked", "linked/file", "taken"].map(str::to_owned);
+    assert_eq!(failed, expected.into(), "{:?}", stage.failures());
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    assert_eq!(fs::read(outside.join("secret")).unwrap(), b"kept");
+    assert_eq!(fs::read(target.join("file")).unwrap(), b"old");
+    for name in ["dir/file", "link", "fine"] {
+        assert_eq!(fs::read(target.join(name)).unwrap(), b"new", "{name}");
+    }
+    assert!(!fs::symlink_metadata(target.join("link")).unwrap().is_symlink());
+}
+
+/// How often the target is brought to the disk, and how often a file of it, by what the system saw of a load.
+fn syncs(flags: &[&str]) -> (usize, usize) {
+    let stage = Stage::new(Kind::Moto, "fsync");
+    let tree = Tree::new().file("one", b"1").file("two", b"22").random_file("parts", 6 << 20, 1);
+    let place = TempDir::new().unwrap();
+    let (target, seen) = (place.path().join("target"), place.path().join("seen"));
+    let load = stage.program();
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-f", "-y", "-e", "trace=fsync,fdatasync,syncfs", "-o"]).arg(&seen);
+    strace.arg(load.get_program());
+    for (name, value) in load.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    strace.arg("load").arg(tree.root()).arg(&target).args(flags);
+    strace.args(["--multipart-threshold", "5M", "--part-size", "5M"]);
+    let output = strace.output().expect("strace, which scripts/setup-test-tools installs");
+    Ended::from(output).expect(0);
+
+    assert_rsync_finds_nothing(tree.root(), &target);
+    let seen = fs::read_to_string(seen).unwrap();
+    let of_target = seen.lines().filter(|line| line.contains(target.to_str().unwrap()));
+    let (all, each): (Vec<&str>, Vec<&str>) = of_target.partition(|line| line.contains("syncfs("));
+    (all.len(), each.len())
+}
+
+#[test]
+fn files_are_brought_to_the_disk_when_it_was_asked_for() {
+    let (all, each) = syncs(&[]);
+    assert!(all > 0 && each == 0, "{all} {each}");
+    let (all, each) = syncs(&["--fsync", "file"]);
+    assert!(all > 0 && each == 3, "{all} {each}");
+    assert_eq!(syncs(&["--fsync", "none"]), (0, 0));
+
+    let (stage, tree) = (Stage::new(Kind::Moto, "fsync"), Tree::new().file("a", b"a"));
+    let ended = load(&stage, "load", &tree, Path::new(&stage.destination()), &["--fsync", "none"]);
+    assert!(ended.stderr.contains("--fsync is for directories"), "{}", ended.stderr);
+    ended.expect(2);
+}

@@ -7,9 +7,13 @@ use super::{Program, Server, StartError};
 use crate::process::{Launch, Lifetime, MOUNT, Process, Ready};
 use crate::tool;
 
+/// What its log is called.
+const LOG: &str = "yas3fs.log";
+
 /// A bucket mounted with yas3fs, unmounted when dropped. Needs `/dev/fuse`.
 pub struct Yas3fs {
     root: PathBuf,
+    log: PathBuf,
     /// Ends the mount with its own end.
     _process: Process,
 }
@@ -32,7 +36,13 @@ impl Yas3fs {
         fs::create_dir(&root)?;
         let launch = launch(server, bucket, &directory)?;
         let process = Process::start(launch, &directory, &directory, Lifetime::Owner)?;
-        Ok(Self { root, _process: process })
+        Ok(Self { root, log: directory.join(LOG), _process: process })
+    }
+
+    /// Its log, which it writes to all the while.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// Where the bucket's root is.
@@ -66,6 +76,8 @@ fn launch(server: &Server, bucket: &str, directory: &Path) -> Result<Launch, Sta
         Server::REGION.to_owned(),
         "--cache-path".to_owned(),
         directory.join("cache").display().to_string(),
+        "--log".to_owned(),
+        directory.join(LOG).display().to_string(),
         "--s3-endpoint".to_owned(),
         ip.to_string(),
     ];

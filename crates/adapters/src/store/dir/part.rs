@@ -1,7 +1,7 @@
 //! A large file that is written in parts, by any process that sees the directory.
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 use s3bl_core::checksum::{Crc64Nvme, Crc64NvmeHasher};
 use s3bl_core::metadata::Xattr;
@@ -12,6 +12,9 @@ use super::place::Spot;
 
 /// Bytes that are read back in one step.
 const STEP_BYTES: usize = 256 * 1024;
+
+/// Zeros that are worth a hole. Smaller files are written as they come.
+pub(super) const HOLE_BYTES: usize = 64 * 1024;
 
 const READ_WRITE: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
@@ -76,8 +79,38 @@ pub(super) fn open_named(spot: &Spot, temporary: &str) -> Result<OwnedFd, Errno>
     rustix::fs::openat(&spot.parent, temporary, READ_WRITE, Mode::empty())
 }
 
-/// Writes all bytes at an offset.
-pub(super) fn write_at(file: impl AsFd, mut offset: u64, mut bytes: &[u8]) -> Result<(), Errno> {
+/// Writes all bytes at an offset. Long runs of zeros become holes where the file system has them; the file's size is its
+/// maker's to set.
+pub(super) fn write_at(file: impl AsFd, mut offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let is_hole = |chunk: &&[u8]| chunk.len() == HOLE_BYTES && chunk.iter().all(|byte| *byte == 0);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let zeros = HOLE_BYTES * rest.chunks(HOLE_BYTES).take_while(is_hole).count();
+        if zeros > 0 {
+            make_hole(&file, offset, &rest[..zeros])?;
+            rest = &rest[zeros..];
+            offset += zeros as u64;
+        }
+        let others = rest.chunks(HOLE_BYTES).take_while(|chunk| !is_hole(chunk));
+        let others = others.map(<[u8]>::len).sum();
+        write_all_at(&file, offset, &rest[..others])?;
+        rest = &rest[others..];
+        offset += others as u64;
+    }
+    Ok(())
+}
+
+/// Makes a hole, over whatever is there, or writes the zeros.
+fn make_hole(file: impl AsFd, offset: u64, zeros: &[u8]) -> Result<(), Errno> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match rustix::fs::fallocate(&file, flags, offset, zeros.len() as u64) {
+        Ok(()) => Ok(()),
+        // Whatever the reason, the zeros can be written.
+        Err(_) => write_all_at(file, offset, zeros),
+    }
+}
+
+fn write_all_at(file: impl AsFd, mut offset: u64, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::pwrite(&file, bytes, offset) {
             Ok(0) => return Err(Errno::IO),

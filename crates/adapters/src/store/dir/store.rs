@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use s3bl_core::metadata::{Xattr, object_metadata};
 use s3bl_core::path::{ObjectKey, RelPath};
 use s3bl_core::plan::PartPlan;
-use s3bl_core::settings::{MetadataDialect, ObjectSettings, TransferSettings};
+use s3bl_core::settings::{FsyncPolicy, MetadataDialect, ObjectSettings, TransferSettings};
 use s3bl_core::task::{Class, WriteProof};
 use s3bl_core::toc::{EntryKind, PosixFacts};
 use s3bl_core::unit::ByteCount;
@@ -22,7 +22,7 @@ use s3bl_port::store::{
 
 use super::content::Content;
 use super::inode::{dress, dress_link, examine, examine_open, facts, keeps_owners, stamp};
-use super::part::{Begun, Unnamed, make_named, open_named, sum_at, write_at};
+use super::part::{Begun, HOLE_BYTES, Unnamed, make_named, open_named, sum_at, write_at};
 use super::place::{Spot, Target, fault, make_directory, trouble};
 
 /// Why there is no way to a directory.
@@ -96,12 +96,23 @@ pub(in crate::store) struct Entry {
 }
 
 impl Inner {
-    /// Brings all that was written to the disk.
+    /// Brings all that was written to the disk, where that is asked for.
     fn sync(&self) -> Result<(), StoreError> {
+        if self.transfer.fsync == FsyncPolicy::None {
+            return Ok(());
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = self.target.open_root().map_err(|error| trouble("sync", error))?;
         let root = rustix::fs::openat(&root, c".", flags, Mode::empty());
         root.and_then(rustix::fs::syncfs).map_err(|error| trouble("sync", error))
+    }
+
+    /// Brings a file to the disk before it has its name, where that is asked for.
+    fn flush(&self, file: &OwnedFd) -> Result<(), StoreError> {
+        match self.transfer.fsync {
+            FsyncPolicy::Batch | FsyncPolicy::None => Ok(()),
+            FsyncPolicy::File => rustix::fs::fsync(file).map_err(|error| trouble("sync", error)),
+        }
     }
 
     fn entry(&self, object: &NewObject<'_>) -> Entry {
@@ -155,6 +166,8 @@ impl Inner {
         if !object.owner.is_empty() || !object.mode.is_empty() {
             dress(file.as_fd(), &entry.facts, &entry.xattrs).map_err(fail)?;
         }
+        // It has its name already: that is the program's doing.
+        self.flush(&file)?;
         stored(&file)
     }
 
@@ -179,10 +192,15 @@ impl Inner {
         let made = Unnamed::make(&spot).map_err(fail)?;
         let temporary = made.temporary.clone();
         let done = (|| {
+            if body.bytes.len() >= HOLE_BYTES {
+                // A hole at the end is not written.
+                rustix::fs::ftruncate(&made.file, body.bytes.len() as u64).map_err(fail)?;
+            }
             write_at(&made.file, 0, &body.bytes).map_err(fail)?;
             let found = sum_at(&made.file, 0, body.bytes.len() as u64).map_err(fail)?;
             check_sum(found == body.crc64nvme)?;
             dress(made.file.as_fd(), &entry.facts, &entry.xattrs).map_err(fail)?;
+            self.flush(&made.file)?;
             let file = made.file.try_clone().map_err(|error| fault("write", error.to_string()))?;
             made.settle(&spot).map_err(fail)?;
             stored(&file)
@@ -302,6 +320,7 @@ impl Inner {
         let found = facts(&examine_open(&file).map_err(fail)?).size;
         check_sum(found == whole.size)?;
         dress(file.as_fd(), &begun.facts, &begun.xattrs).map_err(fail)?;
+        self.flush(&file)?;
         spot.settle(&begun.temporary).map_err(fail)?;
         stored(&file)
     }
