@@ -3,8 +3,10 @@
 //! The S3 store takes region, credentials and endpoint from it; the SQS and SNS clients of a channel take all of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -26,6 +28,19 @@ pub(crate) struct CaBundleError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+/// Keys that stand in a configuration file of this program; the whole process has one such file.
+static FILE_KEYS: OnceLock<(String, String)> = OnceLock::new();
+
+/// Takes these keys wherever neither the environment nor a profile names others. The first call counts.
+pub fn use_keys(access: &str, secret: &str) {
+    // A second call within one process (tests) keeps the first keys.
+    let _ = FILE_KEYS.set((access.to_owned(), secret.to_owned()));
+}
+
+fn is_set(name: &&str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 /// Reads the environment and the profile; `region` and `profile` win over both. `bundle` is what [`ca_bundle`] gave.
 pub(crate) async fn load(
     region: Option<&str>,
@@ -36,6 +51,12 @@ pub(crate) async fn load(
     loader = loader.http_client(http_client(bundle));
     if let Some(profile) = profile {
         loader = loader.profile_name(profile);
+    }
+    let is_named = profile.is_some() || ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(is_set);
+    if let (Some((access, secret)), false) = (FILE_KEYS.get(), is_named) {
+        let source = "the configuration file";
+        let keys = Credentials::new(access, secret, None, None, source);
+        loader = loader.credentials_provider(keys);
     }
     if let Some(region) = region {
         loader = loader.region(Region::new(region.to_owned()));

@@ -1,6 +1,6 @@
 //! The workshops behind the doors: a file a vendor.
 
-mod aws;
+pub mod aws;
 pub mod channel;
 pub mod control;
 pub mod ledger;

@@ -16,7 +16,6 @@ mod failure;
 mod fleet;
 mod home;
 mod hook;
-mod keys;
 mod lead;
 mod log;
 mod marker_probe;
@@ -39,7 +38,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     descriptors::raise_limit();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let result = config::with_file(arguments).and_then(|merged| {
-        keys::enter(&merged)?;
+        if let Some((access, secret)) = &merged.keys {
+            s3bl_adapters::aws::use_keys(access, secret);
+        }
         match args::Cli::try_parse_from(&merged.arguments) {
             Ok(cli) => {
                 if !cli.talk.quiet {

@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use clap::builder::Resettable;
 use clap::{Arg, ArgAction, CommandFactory as _};
 
 use crate::args::{Cli, PlacesArgs};
@@ -48,6 +49,7 @@ impl Merged {
 struct Placed {
     value: toml::Value,
     origin: String,
+    line: usize,
 }
 
 /// What a file says.
@@ -83,9 +85,7 @@ pub(crate) fn with_file(arguments: Vec<OsString>) -> Result<Merged, CommandFailu
         toml_file::read(&path, &bytes, &known_flags(&root))?
     };
     let file = FileValues { name: path.display().to_string(), ..file };
-    merge(&root, &arguments, position, file)
-        .with_context(|| format!("in the configuration `{}`", path.display()))
-        .map_err(CommandFailure::usage)
+    merge(&root, &arguments, position, file).map_err(CommandFailure::usage)
 }
 
 /// Flags that the file of the original asks for and that this program does not have yet. A run without them is another
@@ -165,7 +165,8 @@ fn from_properties(
             0 => format!("{shown}, by default there"),
             line => format!("{shown}:{line}, {}", setting.property),
         };
-        (setting.flag.to_owned(), Placed { value: setting.value, origin })
+        let line = setting.line;
+        (setting.flag.to_owned(), Placed { value: setting.value, origin, line })
     };
     Ok(FileValues {
         flags: done.settings.into_iter().map(placed).collect(),
@@ -204,6 +205,7 @@ fn merge(
         file: file.name,
         ..Merged::default()
     };
+    let mut faults = Vec::new();
     for argument in command.get_arguments().chain(root.get_arguments()) {
         let Some((long, placed)) =
             argument.get_long().and_then(|long| Some((long, file.flags.get(long)?)))
@@ -211,9 +213,17 @@ fn merge(
             continue;
         };
         if !is_given(argument, &arguments[position + 1..]) {
-            inject(&mut merged.arguments, argument, &placed.value)?;
+            let from = merged.arguments.len();
+            if let Err(error) = inject(&mut merged.arguments, argument, &placed.value) {
+                faults.push((placed.line, error.to_string()));
+            }
+            faults.extend(wrong_values(argument, &merged.arguments[from..], placed.line));
             merged.origins.insert(long.to_owned(), placed.origin.clone());
         }
+    }
+    if !faults.is_empty() {
+        faults.sort();
+        return Err(anyhow!("{}", told(Path::new(&merged.file), &faults)));
     }
     let takes_places = command.get_arguments().any(|it| it.get_id() == PlacesArgs::ID);
     let typed = typed_places(root, arguments).0;
@@ -284,6 +294,19 @@ fn is_given(argument: &Arg, typed: &[OsString]) -> bool {
                 .strip_prefix("--")
                 .is_some_and(|rest| rest == long || rest.starts_with(&format!("{long}=")))
         })
+}
+
+/// Reads each word by itself, as its flag will be read.
+fn wrong_values(argument: &Arg, words: &[OsString], line: usize) -> Vec<(usize, String)> {
+    let alone = argument.clone().requires(Resettable::Reset).conflicts_with(Resettable::Reset);
+    let alone = alone.env(Resettable::Reset);
+    let wrong = |word: &OsString| {
+        let command = clap::Command::new("value").no_binary_name(true).arg(alone.clone());
+        let error = command.try_get_matches_from([word]).err()?.to_string();
+        let said = error.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        Some((line, said.split_whitespace().collect::<Vec<_>>().join(" ")))
+    };
+    words.iter().filter_map(wrong).collect()
 }
 
 fn inject(merged: &mut Vec<OsString>, argument: &Arg, value: &toml::Value) -> anyhow::Result<()> {

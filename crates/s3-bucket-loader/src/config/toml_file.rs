@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use clap::Arg;
+use toml::de::{DeTable, DeValue};
 
 use super::{FileValues, Placed, nearest, told};
 use crate::failure::CommandFailure;
@@ -15,7 +16,7 @@ const TABLE_KEYS: [(&str, &str); 2] = [
     ("toc.bytes_per_message", "bytes-per-message"),
 ];
 
-/// Reads a file. All keys that no command knows are told together, with their lines.
+/// Reads a file. All faults of its form, or else all keys that no command knows, are told together, with their lines.
 pub(super) fn read(
     path: &Path,
     bytes: &[u8],
@@ -24,52 +25,71 @@ pub(super) fn read(
     let text = std::str::from_utf8(bytes)
         .with_context(|| format!("understand the configuration `{}`", path.display()))
         .map_err(CommandFailure::usage)?;
-    let values = flatten(path, text)?;
-    let faults: Vec<(usize, String)> = values
-        .iter()
-        .filter(|(key, _)| !known.contains_key(key.as_str()))
-        .map(|(key, (_, line))| match nearest(key, known.keys().copied()) {
-            Some(nearest) => (*line, format!("unknown key `{key}` (did you mean `{nearest}`?)")),
-            None => (*line, format!("unknown key `{key}`")),
-        })
-        .collect();
-    if !faults.is_empty() {
-        let error = anyhow!("{}", told(path, &faults));
-        return Err(CommandFailure::usage(error).advise("see docs/CONFIG.md for all keys"));
-    }
-    let placed = |(key, (value, line)): (String, (toml::Value, usize))| {
-        (key, Placed { value, origin: format!("{}:{line}", path.display()) })
+    let line_at =
+        |offset: usize| text.as_bytes()[..offset].iter().filter(|it| **it == b'\n').count() + 1;
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let line_of = |error: &toml::de::Error| error.span().map_or(0, |span| line_at(span.start));
+    let faults: Vec<(usize, String)> =
+        errors.iter().map(|error| (line_of(error), error.message().to_owned())).collect();
+    let fail = |faults: &[(usize, String)]| {
+        CommandFailure::usage(anyhow!("{}", told(path, faults)))
+            .advise("see docs/CONFIG.md for all keys")
     };
-    Ok(FileValues { flags: values.into_iter().map(placed).collect(), ..FileValues::default() })
+    if !faults.is_empty() {
+        return Err(fail(&faults));
+    }
+    let (mut flags, mut faults) = (BTreeMap::new(), Vec::new());
+    for (key, value, offset) in flat(table.get_ref()) {
+        let line = line_at(offset);
+        if known.contains_key(key.as_str()) {
+            let origin = format!("{}:{line}", path.display());
+            flags.insert(key, Placed { value: plain(value), origin, line });
+            continue;
+        }
+        let hint = nearest(&key, known.keys().copied());
+        let hint = hint.map(|it| format!(" (did you mean `{it}`?)")).unwrap_or_default();
+        faults.push((line, format!("unknown key `{key}`{hint}")));
+    }
+    faults.sort();
+    if faults.is_empty() {
+        Ok(FileValues { flags, ..FileValues::default() })
+    } else {
+        Err(fail(&faults))
+    }
 }
 
-/// Reads the file into flags, their values and lines; a key in a table is a flag by its full name.
-fn flatten(
-    path: &Path,
-    text: &str,
-) -> Result<BTreeMap<String, (toml::Value, usize)>, CommandFailure> {
-    let table: toml::Table = toml::from_str(text)
-        .with_context(|| format!("understand the configuration `{}`", path.display()))
-        .map_err(CommandFailure::usage)?;
-    let line_of = |key: &str| {
-        let starts = |line: &str| {
-            let rest = line.trim_start().strip_prefix(key).map(str::trim_start);
-            rest.is_some_and(|rest| rest.starts_with('=') || rest.starts_with('.'))
-        };
-        text.lines().position(starts).map_or(0, |at| at + 1)
-    };
-    let mut values = BTreeMap::new();
+/// Flags with their values and where they stand; a key in a table is a flag by its full name.
+fn flat<'a>(table: &'a DeTable<'a>) -> Vec<(String, &'a DeValue<'a>, usize)> {
+    let mut found = Vec::new();
     for (key, value) in table {
-        let toml::Value::Table(inner) = value else {
-            values.insert(key.replace('_', "-"), (value, line_of(&key)));
+        let DeValue::Table(inner) = value.get_ref() else {
+            found.push((key.get_ref().replace('_', "-"), value.get_ref(), key.span().start));
             continue;
         };
         for (inner_key, value) in inner {
-            let full = format!("{key}.{inner_key}");
+            let full = format!("{}.{}", key.get_ref(), inner_key.get_ref());
             let flag = TABLE_KEYS.iter().find(|(known, _)| *known == full);
-            let line = line_of(&inner_key);
-            values.insert(flag.map_or(full, |(_, flag)| (*flag).to_owned()), (value, line));
+            let flag = flag.map_or(full, |(_, flag)| (*flag).to_owned());
+            found.push((flag, value.get_ref(), inner_key.span().start));
         }
     }
-    Ok(values)
+    found
+}
+
+/// The value without its place. A number that no flag could take stays as it is written.
+fn plain(value: &DeValue<'_>) -> toml::Value {
+    match value {
+        DeValue::String(text) => toml::Value::String(text.clone().into_owned()),
+        DeValue::Integer(number) => match number.to_string().parse() {
+            Ok(number) => toml::Value::Integer(number),
+            Err(_) => toml::Value::String(number.to_string()),
+        },
+        DeValue::Float(number) => toml::Value::String(number.to_string()),
+        DeValue::Boolean(is_set) => toml::Value::Boolean(*is_set),
+        DeValue::Datetime(moment) => toml::Value::Datetime(*moment),
+        DeValue::Array(values) => {
+            toml::Value::Array(values.iter().map(|value| plain(value.get_ref())).collect())
+        }
+        DeValue::Table(_) => toml::Value::Table(toml::Table::new()),
+    }
 }

@@ -14,7 +14,7 @@ CREATE TABLE run (
     created_ms     INTEGER NOT NULL,  -- when the ledger was made
     created        TEXT    GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', created_ms / 1000.0, 'unixepoch')),
     program        TEXT    NOT NULL,  -- version of the program that made it
-    source         ANY     NOT NULL,  -- the directory that is listed; of several, as a person reads them
+    source         ANY     NOT NULL,  -- the directory that is listed
     destination    TEXT    NOT NULL,  -- s3://bucket/prefix
     settings       TEXT    NOT NULL   -- everything that the run was asked to do, as JSON
 ) STRICT;

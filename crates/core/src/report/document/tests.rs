@@ -40,7 +40,7 @@ fn version_1_has_these_keys_in_this_order() {
         r#""workers":[{"id":"w1","written":3,"validated":3,"failed":0}],"#,
         r#""failures":{},"requests":{"head":0,"list":1,"put":3},"reasons":[],"program":"0.1.0","#,
         r#""started":"2026-11-18T11:06:40Z","finished":"2026-11-18T12:06:45Z","seconds":4.5,"#,
-        r#""reconciliation":{"holds":true,"pending":0},"channel":{}}"#,
+        r#""reconciliation":{"holds":true,"pending":0},"channel":{},"drift":null}"#,
     );
     let report = report(&clean(3), &phases, &Ending::Complete);
     assert_eq!(serde_json::to_string(&report).unwrap(), golden);

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use java_properties::{LineContent, PropertiesIter};
-
+use super::java;
 use super::table::{PROPERTIES, property};
 use crate::config::nearest;
 
@@ -38,21 +37,9 @@ impl PropertiesFile {
             notes: Vec::new(),
             asked: BTreeSet::new(),
         };
-        for line in PropertiesIter::new(bytes) {
-            match line {
-                Ok(line) => {
-                    let number = line.line_number();
-                    if let LineContent::KVPair(name, text) = line.consume_content() {
-                        file.take(name, text, number);
-                    }
-                }
-                Err(error) => {
-                    let line = error.line_number().unwrap_or(0);
-                    file.faults.push((line, format!("cannot be read: {error}")));
-                    break;
-                }
-            }
-        }
+        let (pairs, faults) = java::parse(bytes);
+        file.faults = faults;
+        pairs.into_iter().for_each(|pair| file.take(pair.name, pair.value, pair.line));
         file
     }
 

@@ -1,9 +1,10 @@
 //! The configuration file of the original program of 2014: Java properties.
 //!
-//! `table` has every property with what it is here, `file` reads the file and gathers what is wrong with it, `translate`
+//! `table` has every property with what it is here, `java` knows the rules of such files, `file` gathers what is wrong with one, `translate`
 //! makes flags of it, with `worker` for what only workers read.
 
 mod file;
+mod java;
 mod table;
 mod translate;
 mod worker;
