@@ -16,6 +16,7 @@ mod failure;
 mod fleet;
 mod home;
 mod hook;
+mod keys;
 mod lead;
 mod log;
 mod marker_probe;
@@ -37,9 +38,15 @@ use crate::exit::Exit;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     descriptors::raise_limit();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let result = config::with_file(arguments).and_then(|arguments| {
-        match args::Cli::try_parse_from(arguments) {
-            Ok(cli) => command::perform(cli),
+    let result = config::with_file(arguments).and_then(|merged| {
+        keys::enter(&merged)?;
+        match args::Cli::try_parse_from(&merged.arguments) {
+            Ok(cli) => {
+                if !cli.talk.quiet {
+                    merged.notes.iter().for_each(|note| talk::say(&format!("note: {note}")));
+                }
+                command::perform(cli)
+            }
             Err(error) => {
                 // Help and version are results; all else is a word on how to ask. A closed stream hears neither.
                 let _ = error.print();

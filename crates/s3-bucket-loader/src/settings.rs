@@ -2,7 +2,7 @@
 
 mod source;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -22,8 +22,8 @@ use s3bl_core::unit::Rate;
 
 use crate::args::{
     BucketArgs, Copier, FilesFromFormat, Fsync, HardLinks, Hidden, JobArgs, LockMode, Metadata,
-    ObjectArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials, StopArgs,
-    Symlinks, TreeArgs, Validate, ValidateArgs, ValidateAt,
+    ObjectArgs, PlacesArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials,
+    StopArgs, Symlinks, TreeArgs, Validate, ValidateArgs, ValidateAt,
 };
 use crate::failure::CommandFailure;
 use crate::target;
@@ -41,14 +41,15 @@ const STANDARD_INPUT: &str = "/dev/stdin";
 pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let transfer = &args.transfer;
     let batch = BatchSettings::default();
-    let source = sources(&args.sources, &args.read, &args.bucket)?;
-    let typed = args.destination.to_string_lossy();
+    let (typed_sources, typed_destination) = places(&args.places)?;
+    let source = sources(typed_sources, &args.read, &args.bucket)?;
+    let typed = typed_destination.to_string_lossy();
     let (destination, metadata, object) = if typed.contains("://") {
         let place = destination(&typed, &args.bucket)?;
         (Destination::Bucket(place), dialect(args.object.metadata), object(&args.object))
     } else {
         target::refuse_flags_of_s3(args)?;
-        let path = target::find(Path::new(&args.destination), directories(&source))?;
+        let path = target::find(Path::new(typed_destination), directories(&source))?;
         if args.tree.require_mount {
             target::require_mount(&path)?;
         }
@@ -57,6 +58,8 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         let metadata = DirectoryStore::dialect(object.takes_xattrs);
         (Destination::Directory(path.as_os_str().as_bytes().to_vec()), metadata, object)
     };
+    let validate = evidence(args.validate);
+    let validate = if destination.bucket().is_some() { validate } else { validate.map(of_tree) };
     let copier = copier(&args.tree)?;
     let is_native = copier.kind == CopierKind::Native;
     checked(RunSettings {
@@ -86,14 +89,14 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
                 HardLinks::Copy => HardLinkPolicy::Copy,
             },
         },
-        validate: evidence(args.validate),
+        validate,
         batch: BatchSettings {
             entries_max: transfer.entries_per_message.unwrap_or(batch.entries_max),
             content_max: transfer.bytes_per_message,
             ..batch
         },
         stop: stop(&args.stop),
-        second_place: second_place(args)?,
+        second_place: second_place(args, &typed)?,
     })
 }
 
@@ -142,8 +145,20 @@ pub(crate) fn of_restore(
     })
 }
 
+/// Tells sources and destination apart.
+fn places(typed: &PlacesArgs) -> Result<(&[OsString], &OsStr), CommandFailure> {
+    typed.split().ok_or_else(|| {
+        let error = anyhow!("there is one place, and a source and a destination are needed");
+        CommandFailure::usage(error)
+            .advise("say SRC DEST: s3-bucket-loader load /data s3://bucket/prefix")
+    })
+}
+
 /// Reads where else entries are looked for.
-fn second_place(args: &JobArgs) -> Result<Option<SecondPlace>, CommandFailure> {
+fn second_place(
+    args: &JobArgs,
+    typed_destination: &str,
+) -> Result<Option<SecondPlace>, CommandFailure> {
     let check_at = match args.tree.validate_at {
         ValidateAt::Destination if args.tree.validate_bucket.is_some() => {
             let error = anyhow!("--validate-bucket is given, and nothing is looked for there");
@@ -158,7 +173,7 @@ fn second_place(args: &JobArgs) -> Result<Option<SecondPlace>, CommandFailure> {
         let error = anyhow!("--validate-at names a bucket, and there is no --validate-bucket");
         return Err(CommandFailure::usage(error).advise("say which: s3://bucket/prefix"));
     };
-    if args.destination.to_string_lossy().contains("://") {
+    if typed_destination.contains("://") {
         let error = anyhow!("--validate-at is for directories that a bucket lies behind");
         return Err(
             CommandFailure::usage(error).advise("leave it out: a bucket is looked at itself")
@@ -210,14 +225,16 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     let validate = evidence(args.validate).ok_or_else(|| {
         CommandFailure::usage(anyhow!("`validate --validate none` would check nothing"))
     })?;
-    let source = sources(&args.sources, &args.read, &args.bucket)?;
+    let (typed_sources, typed_destination) = places(&args.places)?;
+    let typed = typed_destination.to_string_lossy();
+    let source = sources(typed_sources, &args.read, &args.bucket)?;
     let object = ObjectSettings { names: args.names.into(), ..ObjectSettings::default() };
     let leaves_out_directories = args.metadata == crate::args::Metadata::None;
-    let (destination, metadata, validate) = if args.destination.contains("://") {
-        let place = destination(&args.destination, &args.bucket)?;
+    let (destination, metadata, validate) = if typed.contains("://") {
+        let place = destination(&typed, &args.bucket)?;
         (Destination::Bucket(place), dialect(args.metadata), validate)
     } else {
-        let path = target::find(Path::new(&args.destination), directories(&source))?;
+        let path = target::find(Path::new(typed_destination), directories(&source))?;
         if !path.is_dir() {
             let error = anyhow!("there is no directory `{}`", path.display());
             return Err(CommandFailure::could_not_run(error));
@@ -227,8 +244,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
         } else {
             DirectoryStore::dialect(false)
         };
-        // No file system keeps a checksum to compare with.
-        let validate = if validate == Evidence::Reread { Evidence::Read } else { validate };
+        let validate = of_tree(validate);
         (Destination::Directory(path.as_os_str().as_bytes().to_vec()), metadata, validate)
     };
     checked(RunSettings {
@@ -262,6 +278,9 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
         }
     }
     faults.extend(copier_faults(&settings));
+    if settings.destination.bucket().is_some() && settings.transfer.monitor.is_some() {
+        faults.push("--destination-monitor is for directories that yas3fs shows".to_owned());
+    }
     if settings.destination.bucket().is_some() && settings.transfer.fsync != FsyncPolicy::default()
     {
         faults
@@ -451,6 +470,11 @@ fn evidence(typed: Validate) -> Option<Evidence> {
         Validate::Size => Some(Evidence::Size),
         Validate::None => None,
     }
+}
+
+/// No file system keeps a checksum to compare with.
+fn of_tree(wanted: Evidence) -> Evidence {
+    if wanted == Evidence::Reread { Evidence::Read } else { wanted }
 }
 
 fn stop(args: &StopArgs) -> StopSettings {

@@ -92,10 +92,6 @@ pub(crate) fn monitor(args: &JobArgs) -> Result<Option<MonitorSettings>, Command
     let (Some(Monitor::Yas3fs), Some(log)) = (destination_monitor, monitor_log) else {
         return Ok(None);
     };
-    if args.destination.to_string_lossy().contains("://") {
-        let error = anyhow!("--destination-monitor is for directories that yas3fs shows");
-        return Err(CommandFailure::usage(error));
-    }
     let log = std::fs::canonicalize(log)
         .and_then(|log| std::fs::File::open(&log).map(|_| log))
         .with_context(|| format!("open --monitor-log `{}`", log.display()))

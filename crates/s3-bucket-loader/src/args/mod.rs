@@ -3,12 +3,14 @@
 //! Every flag has a twin in the environment, `S3BL_` and its name in capitals; and a key of its name in the
 //! configuration file. A flag wins over the environment, that over the file, that over the default.
 
+pub mod config;
 pub mod copier;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
 pub mod monitor;
 pub mod object;
+pub mod places;
 pub mod restore;
 pub mod rights;
 pub mod source;
@@ -22,6 +24,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s3bl_core::unit::{ByteCount, FileTime};
 
+pub use config::{ConfigArgs, ConfigCommand, ConfigRole};
 pub use copier::{Copier, Fsync, TreeArgs, ValidateAt};
 pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
@@ -30,6 +33,7 @@ pub use fleet::{
 pub use hook::HookArgs;
 pub use monitor::MonitorArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
+pub use places::PlacesArgs;
 pub use restore::RestoreArgs;
 pub use source::{SourceReadArgs, SourceServiceArgs};
 pub use validate::ValidateArgs;
@@ -56,16 +60,20 @@ pub struct Cli {
 pub enum Command {
     /// Load a directory (or a bucket) into a bucket, and validate every entry
     #[command(after_help = LOAD_EXAMPLES)]
+    #[command(override_usage = "s3-bucket-loader load [OPTIONS] <SRC>... <DEST>")]
     Load(LoadArgs),
     /// Lead a load that workers on other machines do
     #[command(after_help = fleet::MASTER_EXAMPLES)]
+    #[command(override_usage = "s3-bucket-loader master [OPTIONS] <SRC>... <DEST>")]
     Master(MasterArgs),
     /// Work for a master
     #[command(after_help = fleet::WORKER_EXAMPLES)]
     Worker(WorkerArgs),
     /// Check a destination that any tool wrote against its source
+    #[command(override_usage = "s3-bucket-loader validate [OPTIONS] <SRC>... <DEST>")]
     Validate(ValidateArgs),
     /// Say what a load would do: entries, bytes, what cannot be represented, requests, cost
+    #[command(override_usage = "s3-bucket-loader plan [OPTIONS] <SRC>... <DEST>")]
     Plan(LoadArgs),
     /// Bring back what lies in a bucket: files, directories and links, with owner, mode and times
     #[command(after_help = restore::EXAMPLES)]
@@ -86,6 +94,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Load a sample into an S3 server inside this program: no credentials, nothing to install
     Demo(DemoArgs),
+    /// Look at a configuration: what it comes to, what is wrong with it, and TOML of the original program's properties
+    Config(ConfigArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page
@@ -105,7 +115,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct TalkArgs {
-    /// Configuration file (TOML); its keys are the names of the flags
+    /// Configuration file: TOML whose keys are the names of the flags, or the properties of the program of 2014
     #[arg(long, global = true, env = "S3BL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder of runs: ledgers, reports and logs [default: $XDG_STATE_HOME/s3-bucket-loader]
@@ -344,12 +354,9 @@ pub struct LoadArgs {
 /// What to load, and how: the same for `load` and `master`.
 #[derive(Debug, Clone, Args)]
 pub struct JobArgs {
-    /// What to load: a directory, or s3://bucket/prefix; of several directories, each goes beneath its own last name
-    #[arg(value_name = "SRC", required = true, num_args = 1..)]
-    pub sources: Vec<OsString>,
-    /// Where to: s3://bucket/prefix, or (not for `master`) a directory, made if it is not there
-    #[arg(value_name = "DEST")]
-    pub destination: OsString,
+    /// What to load, and where to.
+    #[command(flatten)]
+    pub places: PlacesArgs,
     /// How every entry is validated when all is written
     #[arg(long, env = "S3BL_VALIDATE", default_value = "list", value_name = "HOW")]
     pub validate: Validate,

@@ -1,20 +1,17 @@
 //! A destination that another tool wrote.
 
-use std::ffi::OsString;
-
 use clap::Args;
 
-use super::{BucketArgs, Metadata, Names, SelectArgs, SourceReadArgs, StopArgs, Validate};
+use super::{
+    BucketArgs, Metadata, Names, PlacesArgs, SelectArgs, SourceReadArgs, StopArgs, Validate,
+};
 
 /// `validate`.
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
-    /// What was loaded: a directory, or s3://bucket/prefix, or several directories
-    #[arg(value_name = "SRC", required = true, num_args = 1..)]
-    pub sources: Vec<OsString>,
-    /// Where it is: s3://bucket/prefix, or a directory
-    #[arg(value_name = "DEST")]
-    pub destination: String,
+    /// What was loaded, and where to.
+    #[command(flatten)]
+    pub places: PlacesArgs,
     /// How every entry is validated; without a ledger of the load, `list` and `head` compare sizes only, and of a directory `reread` is `read`
     #[arg(long, env = "S3BL_VALIDATE", default_value = "reread", value_name = "HOW")]
     pub validate: Validate,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
+use super::migration;
 use crate::args::{Cli, CompletionsArgs, GenerateDocsArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
@@ -36,10 +37,11 @@ pub(crate) fn generate(args: &GenerateDocsArgs) -> Result<Exit, CommandFailure> 
     write("CLI.md", cli_page())?;
     write("CONFIG.md", config_page())?;
     write("EXIT_CODES.md", exit_page())?;
+    write("MIGRATION.md", migration::page())?;
     Ok(Exit::Clean)
 }
 
-const GENERATED: &str =
+pub(super) const GENERATED: &str =
     "<!-- Made by `s3-bucket-loader generate-docs docs`; edit the program instead. -->\n";
 
 fn cli_page() -> String {

@@ -1,12 +1,14 @@
 //! One file a command.
 
 mod cleanup;
+mod config;
 mod demo;
 mod docs;
 mod doctor;
 mod drift;
 mod load;
 mod master;
+mod migration;
 mod plan;
 mod report;
 mod restore;
@@ -54,6 +56,7 @@ pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
         Command::Drift(args) => wait(drift::drift(&stage, &args)),
         Command::Doctor(args) => wait(doctor::doctor(&stage, &args)),
         Command::Demo(args) => wait(demo::demo(&stage, &args)),
+        Command::Config(args) => config::config(&stage, &args.command),
         Command::Completions(args) => Ok(docs::completions(&args)),
         Command::Man => docs::man(),
         Command::GenerateDocs(args) => docs::generate(&args),

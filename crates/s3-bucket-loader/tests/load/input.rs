@@ -49,6 +49,15 @@ fn a_destination_that_is_no_url_is_named() {
 }
 
 #[test]
+fn one_place_alone_is_named_and_flags_may_stand_between_two() {
+    let (stage, _tree, root) = stage_and_tree();
+    assert_named(&stage, &[&root], 2, &["a source and a destination are needed", "SRC DEST"]);
+    let endpoint = stage.server.endpoint_url();
+    let between = ["--endpoint-url", &endpoint, "--quiet"];
+    stage.run([&["load", &root], &between[..], &[&stage.destination()]].concat()).expect(0);
+}
+
+#[test]
 fn a_bucket_that_does_not_exist_is_named() {
     let (stage, _tree, root) = stage_and_tree();
     let endpoint = stage.server.endpoint_url();

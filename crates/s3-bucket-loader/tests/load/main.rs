@@ -24,6 +24,7 @@ mod mounted;
 mod namespaces;
 mod objects;
 mod output;
+mod properties;
 mod readers;
 mod refused;
 mod restore;
