@@ -60,7 +60,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     };
     let validate = evidence(args.validate);
     let validate = if destination.bucket().is_some() { validate } else { validate.map(of_tree) };
-    let monitor = target::monitor(args, &destination)?;
+    let monitor = target::monitor(args)?;
     let copier = copier(&args.tree)?;
     let is_native = copier.kind == CopierKind::Native;
     checked(RunSettings {
@@ -279,6 +279,9 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
         }
     }
     faults.extend(copier_faults(&settings));
+    if settings.destination.bucket().is_some() && settings.transfer.monitor.is_some() {
+        faults.push("--destination-monitor is for directories that yas3fs shows".to_owned());
+    }
     if settings.destination.bucket().is_some() && settings.transfer.fsync != FsyncPolicy::default()
     {
         faults

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use rustix::fs::Access;
-use s3bl_core::settings::{Destination, MonitorSettings};
+use s3bl_core::settings::MonitorSettings;
 
 use crate::args::monitor::Monitor;
 use crate::args::{JobArgs, MonitorArgs};
@@ -87,18 +87,11 @@ pub(crate) fn require_mount(path: &Path) -> Result<(), CommandFailure> {
 }
 
 /// Reads what stands behind the directory. Its log must be there before anything is written.
-pub(crate) fn monitor(
-    args: &JobArgs,
-    destination: &Destination,
-) -> Result<Option<MonitorSettings>, CommandFailure> {
+pub(crate) fn monitor(args: &JobArgs) -> Result<Option<MonitorSettings>, CommandFailure> {
     let MonitorArgs { destination_monitor, monitor_log, .. } = &args.monitor;
     let (Some(Monitor::Yas3fs), Some(log)) = (destination_monitor, monitor_log) else {
         return Ok(None);
     };
-    if destination.bucket().is_some() {
-        let error = anyhow!("--destination-monitor is for directories that yas3fs shows");
-        return Err(CommandFailure::usage(error));
-    }
     let log = std::fs::canonicalize(log)
         .and_then(|log| std::fs::File::open(&log).map(|_| log))
         .with_context(|| format!("open --monitor-log `{}`", log.display()))

@@ -344,3 +344,50 @@ fn show_says_where_each_value_is_from_and_check_what_a_file_comes_to() {
     assert!(checked.stdout.contains("`tocGenerator.source.dir` is missing"), "{}", checked.stdout);
     checked.expect(2);
 }
+
+#[test]
+fn all_faults_of_toml_are_told_with_their_lines() {
+    let old = Old::new();
+    let path = old.place.path().join("wrong.toml");
+    fs::write(
+        &path,
+        "part-size = \"8MiX\"\n\nconcurency = 4\nfail-fast = \"yes\"\n[toc]\nfoo = 1\n",
+    )
+    .unwrap();
+    let arguments = ["load", "SRC", "DEST", "--config", path.to_str().unwrap()];
+    let ended = old.stage.run(arguments);
+    for said in [
+        "line 3: unknown key `concurency` (did you mean `concurrency`?)",
+        "line 6: unknown key `toc.foo`",
+    ] {
+        assert!(ended.stderr.contains(said), "`{said}` is not in: {}", ended.stderr);
+    }
+    ended.expect(2);
+    fs::write(&path, "part-size = \"8MiX\"\n\nfail-fast = \"yes\"\n").unwrap();
+    let ended = old.stage.run(arguments);
+    for said in ["line 1: invalid value '8MiX'", "line 3: `fail-fast` is string"] {
+        assert!(ended.stderr.contains(said), "`{said}` is not in: {}", ended.stderr);
+    }
+    ended.expect(2);
+}
+
+#[test]
+fn a_hook_does_not_see_the_keys_of_the_file() {
+    let old = Old::new();
+    let file = old.file(&format!(
+        "{}aws.access.key=AKIACANARYKEY\naws.secret.key=canary-secret\n",
+        LATER.replace(
+            "worker.pre.validate.cmd = touch",
+            "worker.pre.validate.cmd = cp /proc/self/environ"
+        )
+    ));
+    let mut program = old.stage.program();
+    program.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    program.arg("load").arg("--config").arg(&file);
+    program.args(["--endpoint-url", &old.stage.server.endpoint_url()]);
+    Ended::from(program.output().unwrap()).expect(0);
+
+    let seen = fs::read(old.path("mark-validate")).unwrap();
+    assert!(seen.windows(9).any(|it| it == b"S3BL_RUN="), "the environment was looked at");
+    assert!(!seen.windows(6).any(|it| it == b"canary" || it == b"AKIACA"));
+}
