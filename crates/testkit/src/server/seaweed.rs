@@ -1,4 +1,4 @@
-//! SeaweedFS: `weed mini`, which is master, volume server, filer and S3 gateway in one process.
+//! SeaweedFS: `weed server`, which is master, volume server, filer and S3 gateway in one process.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -11,22 +11,14 @@ use crate::tool;
 pub(super) static PROGRAM: Program = Program { name: "seaweed", launch };
 
 fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
-    let leases = PortLease::take_array::<10>()?;
-    let [
-        s3,
-        s3_grpc,
-        master,
-        master_grpc,
-        volume,
-        volume_grpc,
-        filer,
-        filer_grpc,
-        admin,
-        admin_grpc,
-    ] = leases.each_ref().map(PortLease::number);
+    let leases = PortLease::take_array::<8>()?;
+    let [s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc] =
+        leases.each_ref().map(PortLease::number);
     let path = directory.display();
     let arguments = [
-        "mini".to_owned(),
+        "server".to_owned(),
+        "-filer".to_owned(),
+        "-s3".to_owned(),
         format!("-dir={path}"),
         format!("-ip={ip}"),
         format!("-ip.bind={ip}"),
@@ -40,14 +32,16 @@ fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
         format!("-filer.port.grpc={filer_grpc}"),
         format!("-filer.localSocket={path}/filer.sock"),
         format!("-s3.localSocket={path}/s3.sock"),
-        format!("-admin.port={admin}"),
-        format!("-admin.port.grpc={admin_grpc}"),
         // Volumes are files that grow as they are written; a bucket takes a few of them.
         "-volume.max=2000".to_owned(),
         "-master.volumeSizeLimitMB=64".to_owned(),
+        // Of its own accord (and always as `weed mini`) it turns every volume read-only once 1% of the disk is left, which
+        // on a large disk is more than all tests write.
+        "-volume.minFreeSpace=64MiB".to_owned(),
+        "-volume.preStopSeconds=0".to_owned(),
+        // One master, which need not wait for others to elect it.
+        "-master.peers=none".to_owned(),
         // Nothing that only a person or another machine would use.
-        "-admin.ui=false".to_owned(),
-        "-webdav=false".to_owned(),
         "-s3.port.iceberg=0".to_owned(),
         "-s3.port.lance=0".to_owned(),
         "-master.telemetry=false".to_owned(),
