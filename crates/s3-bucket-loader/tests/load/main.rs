@@ -28,6 +28,7 @@ mod properties;
 mod readers;
 mod refused;
 mod restore;
+mod rights;
 mod selection;
 mod several;
 mod sparse;
