@@ -13,7 +13,7 @@ use s3bl_testkit::proxy::{Fault, Proxy, Rule};
 use s3bl_testkit::{Keys, Rights, Tree};
 
 use crate::fleet_stage::{FleetStage, start};
-use crate::stage::{Ended, Stage, many_files};
+use crate::stage::{Stage, many_files};
 
 /// A fleet whose master and workers have the rights of the policies.
 struct Restricted {
@@ -35,7 +35,8 @@ fn policy(name: &str, bucket: &str, prefix: &str) -> String {
         ("bucket", bucket),
         ("prefix", prefix),
     ];
-    let fill = |text: String, (name, value): (&str, &str)| text.replace(&format!("${{{name}}}"), value);
+    let fill =
+        |text: String, (name, value): (&str, &str)| text.replace(&format!("${{{name}}}"), value);
     let filled = values.into_iter().fold(text, fill);
     assert!(!filled.contains("${"), "{name} has a placeholder that is not filled: {filled}");
     filled
@@ -106,40 +107,128 @@ fn actions(name: &str) -> BTreeSet<String> {
     actions.map(|action| action.as_str().unwrap().to_owned()).collect()
 }
 
+/// Loads the tree by a slow store, and kills master and worker with a part of it written.
+#[track_caller]
+fn kill_half_way(restricted: &Restricted, proxy: &Proxy, tree: &Tree) {
+    let fleet = &restricted.fleet;
+    let worker = start(&mut restricted.worker("steady"));
+    let mut master = by(fleet.master_at(&proxy.endpoint_url(), tree, 1), &restricted.master);
+    master.args([
+        "--multipart-threshold",
+        "5MiB",
+        "--part-size",
+        "5MiB",
+        "--lease",
+        "2s",
+        "--validate",
+        "head",
+    ]);
+    let mut master = start(&mut master);
+    fleet.stage.await_status(&mut master, |status| {
+        status["phase"] == "WRITE" && status["written"].as_u64() >= Some(1)
+    });
+    master.signal("KILL");
+    worker.signal("KILL");
+}
+
 #[test]
 fn a_fleet_needs_every_action_of_the_policies_and_no_other() {
     let restricted = Restricted::new("rights");
     let fleet = &restricted.fleet;
+    let endpoint = fleet.stage.server.endpoint_url();
     let tree = many_files(300).file("large", &[7; 12 << 20]);
-    let in_parts = ["--multipart-threshold", "5MiB", "--part-size", "5MiB"];
-
-    // Interrupted in the middle, with a large file half-way, so that uploads are aborted, too.
-    let hold = Fault::DelayRequest(Duration::from_millis(400));
-    let slow = Rule::always(hold).method("PUT").target_contains("partNumber=");
+    // Parts take longer than half a lease, so that leases are extended.
+    let hold = Fault::DelayRequest(Duration::from_millis(1500));
+    let slow = Rule::always(hold).method("PUT").target_contains("/large?");
     let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
-    let worker = start(&mut restricted.worker("first"));
-    let mut first = by(fleet.master_at(&proxy.endpoint_url(), &tree, 1), &restricted.master);
-    let mut master = start(first.args(in_parts));
-    fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(1));
-    master.signal("KILL");
-    worker.signal("KILL");
-    drop((master, worker));
-    let cleaned = by(fleet.stage.program(), &restricted.master)
-        .args(["cleanup", "latest"])
-        .env("AWS_ENDPOINT_URL", fleet.stage.server.endpoint_url())
-        .output()
-        .unwrap();
-    Ended::from(cleaned).expect(0);
 
-    let workers = ["second", "third"].map(|name| start(&mut restricted.worker(name)));
-    start(restricted.master(&tree, 2).args(in_parts)).ended().expect(0);
-    for worker in workers {
-        worker.ended().expect(0);
-    }
-
+    // Queues are found again after a kill, a run is resumed.
+    kill_half_way(&restricted, &proxy, &tree);
+    let worker = start(&mut restricted.worker("steady"));
+    start(&mut by(fleet.resume(), &restricted.master)).ended().expect(0);
+    worker.ended().expect(0);
     fleet.stage.assert_arrived(&tree);
+
+    // What a kill left is removed, and then there is nothing to be found.
+    kill_half_way(&restricted, &proxy, &tree);
+    let mut cleanup = by(fleet.stage.program(), &restricted.master);
+    cleanup.args(["cleanup", "latest"]).env("AWS_ENDPOINT_URL", &endpoint);
+    start(&mut cleanup).ended().expect(0);
+    let mut again = by(fleet.on_channel("cleanup"), &restricted.master);
+    start(again.arg("--force")).ended().expect(0);
     fleet.assert_nothing_left();
+
     assert_eq!(restricted.refused(), BTreeSet::new());
     assert_eq!(restricted.used("master"), actions("master.json"));
     assert_eq!(restricted.used("worker"), actions("worker.json"));
+}
+
+#[track_caller]
+fn assert_master_names(label: &str, action: &str) {
+    let restricted = Restricted::with(label, |policy| without(&policy, action), |policy| policy);
+    let tree = many_files(10);
+    let mut master = restricted.master(&tree, 1);
+    let ended = start(master.args(["--worker-wait", "5s"])).ended();
+    assert_ne!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains(action), "{action} is not in: {}", ended.stderr);
+    assert!(restricted.refused().contains(&("master".to_owned(), action.to_owned())));
+}
+
+#[track_caller]
+fn assert_worker_names(label: &str, action: &str) {
+    let restricted = Restricted::with(label, |policy| policy, |policy| without(&policy, action));
+    let tree = many_files(10);
+    let worker = start(restricted.worker("worker").args(["--master-silence", "3s"]));
+    let master = start(restricted.master(&tree, 1).args(["--worker-wait", "5s"])).ended();
+    let worker = worker.ended();
+    assert_ne!(master.code, Some(0), "{}", master.stderr);
+    let said = [master.stderr, worker.stderr].concat();
+    assert!(said.contains(action), "{action} is not in: {said}");
+    assert!(restricted.refused().contains(&("worker".to_owned(), action.to_owned())));
+}
+
+#[test]
+fn a_master_that_may_not_publish_says_so() {
+    assert_master_names("no-publish", "sns:Publish");
+}
+
+#[test]
+fn a_master_that_may_not_make_queues_says_so() {
+    assert_master_names("no-queue", "sqs:CreateQueue");
+}
+
+#[test]
+fn a_master_that_may_not_write_says_so() {
+    assert_master_names("no-master-put", "s3:PutObject");
+}
+
+#[test]
+fn a_worker_that_may_not_receive_says_so() {
+    assert_worker_names("no-receive", "sqs:ReceiveMessage");
+}
+
+#[test]
+fn a_worker_that_may_not_subscribe_says_so() {
+    assert_worker_names("no-subscribe", "sns:Subscribe");
+}
+
+#[test]
+fn rights_beneath_another_prefix_or_channel_do_not_help() {
+    let other = |policy: String| policy.replace("/some/prefix/", "/some/prefixes/");
+    let restricted = Restricted::with("other-prefix", |policy| policy, other);
+    let tree = many_files(10);
+    let worker = start(&mut restricted.worker("worker"));
+    start(&mut restricted.master(&tree, 1)).ended().expect(3);
+    worker.ended().expect(0);
+    let denied = |failure: &serde_json::Value| failure["class"] == "access-denied";
+    assert!(restricted.fleet.stage.failures().iter().all(denied));
+
+    let mut elsewhere = restricted.master(&tree, 1);
+    let ended = start(elsewhere.args(["--channel", "another"])).ended().expect(1);
+    assert!(ended.stderr.contains("sns:CreateTopic"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_worker_that_may_not_write_says_so() {
+    assert_worker_names("no-put", "s3:PutObject");
 }
