@@ -20,7 +20,8 @@ use crate::args::WorkerArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{
-    NoOffer, Pins, Place, await_offer, channel_failure, find_key, refuse, take_post,
+    NoOffer, Pins, Place, await_offer, channel_failure, leave_with_input, need_key, refuse,
+    take_post,
 };
 use crate::hook::Hooks;
 use crate::{settings, signals, talk};
@@ -33,17 +34,14 @@ const ANY_LEASE: Duration = Duration::from_mins(1);
 
 /// `worker`.
 pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, CommandFailure> {
-    let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
-        CommandFailure::usage(anyhow!("there is no join key")).advise(
-            "say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY",
-        )
-    })?;
+    let key = need_key(args.join_key.join_key_file.as_deref())?.seal;
     let place = Place::new(&args.channel, &args.bucket, None, ANY_LEASE)?;
     let pins = pins(args)?;
     let hooks = Hooks::new(&args.hooks, stage.talk.quiet)?;
     let worker = name(args)?;
     let channel = place.open().await?;
     let (leave, leaving) = watch::channel(false);
+    leave_with_input(args.join_key.join_key_file.as_deref(), leave.clone())?;
     let signals = signals::leave_on_signal(leave)?;
     let applicant =
         Applicant { stage, channel, key, worker, pins, hooks, leaving, has_looked: false };

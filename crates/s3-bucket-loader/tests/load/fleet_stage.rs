@@ -248,8 +248,13 @@ impl Talk {
 
     /// Starts a process that says it here.
     pub(crate) fn start(&self, command: &mut Command) -> Running {
+        self.start_with_input(command, Stdio::null())
+    }
+
+    /// As [`Self::start`], with an input.
+    pub(crate) fn start_with_input(&self, command: &mut Command, input: Stdio) -> Running {
         let file = File::create(&self.0).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let child = command.stdin(input).stdout(Stdio::piped()).stderr(file);
         Running(Some(child.spawn().unwrap()))
     }
 

@@ -19,6 +19,7 @@ mod input;
 mod interrupted;
 mod large;
 mod late;
+mod launched;
 mod monitored;
 mod mounted;
 mod namespaces;
