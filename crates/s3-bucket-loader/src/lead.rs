@@ -92,7 +92,7 @@ async fn run_roles(
     settings: &LeadSettings,
     view: &Arc<RunView>,
 ) -> Result<MasterOutcome, CommandFailure> {
-    let Gathered { end, settings: led_how, mut locals, _leave } =
+    let Gathered { end, settings: led_how, mut locals, _wishes } =
         gather(&settings.crew, header, prepared).await?;
     let doors = MasterDoors {
         source: Arc::clone(&prepared.source),

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{BucketArgs, DriftReportArgs, HookArgs, JobArgs, SourceServiceArgs, value};
+use super::{
+    BucketArgs, DriftReportArgs, HookArgs, JobArgs, LeavingArgs, LogUploadArgs, SourceServiceArgs,
+    value,
+};
 
 pub(super) const MASTER_EXAMPLES: &str = "\
 Examples:
@@ -105,6 +108,9 @@ pub struct MasterArgs {
     /// Whether to look at the source once more.
     #[command(flatten)]
     pub drift: DriftReportArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
 }
 
 /// `worker`.
@@ -134,6 +140,12 @@ pub struct WorkerArgs {
     /// Commands of this worker.
     #[command(flatten)]
     pub hooks: HookArgs,
+    /// When it leaves by itself, and what it does last.
+    #[command(flatten)]
+    pub leaving: LeavingArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
     /// Where the master is met.
     #[command(flatten)]
     pub channel: ChannelArgs,

@@ -8,6 +8,8 @@ pub mod copier;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
+pub mod leaving;
+pub mod log_upload;
 pub mod monitor;
 pub mod object;
 pub mod places;
@@ -31,6 +33,8 @@ pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
 pub use hook::HookArgs;
+pub use leaving::{LeavingArgs, Rebalance, SpotNotices};
+pub use log_upload::LogUploadArgs;
 pub use monitor::MonitorArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 pub use places::PlacesArgs;
@@ -349,6 +353,9 @@ pub struct LoadArgs {
     /// Commands of the workers of this process, once for all of them.
     #[command(flatten)]
     pub hooks: HookArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
 }
 
 /// What to load, and how: the same for `load` and `master`.
