@@ -88,7 +88,10 @@ async fn look_once(
 fn leave(notice: &Interruption, wishes: &watch::Sender<Wish>) {
     let why = format!("EC2 will {} this spot instance at {}", notice.action, notice.time);
     let left = time_left(notice, Timestamp::now());
-    tracing::warn!("{why:?}; this worker has {} s to finish what it holds, and leaves", left.as_secs());
+    tracing::warn!(
+        "{why:?}; this worker has {} s to finish what it holds, and leaves",
+        left.as_secs()
+    );
     Wish::Drain { until: Some(Instant::now() + left), why }.ask(wishes);
 }
 

@@ -135,7 +135,9 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let length = body.len();
         write!(stream, "HTTP/1.1 {status} -\r\nContent-Length: {length}\r\n")?;
         write!(stream, "Content-Type: text/plain\r\n")?;
-        if let ("PUT", Some(ttl)) = (head.method(), head.header("x-aws-ec2-metadata-token-ttl-seconds")) {
+        if let ("PUT", Some(ttl)) =
+            (head.method(), head.header("x-aws-ec2-metadata-token-ttl-seconds"))
+        {
             write!(stream, "x-aws-ec2-metadata-token-ttl-seconds: {ttl}\r\n")?;
         }
         write!(stream, "\r\n{body}")?;
@@ -152,7 +154,11 @@ fn answer(head: &Head, documents: &BTreeMap<&'static str, String>) -> (u16, Stri
             let seconds = head.header("x-aws-ec2-metadata-token-ttl-seconds");
             let seconds = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
             // Six hours at most, as the real one has it.
-            if (1..=21_600).contains(&seconds) { (200, TOKEN.to_owned()) } else { (400, String::new()) }
+            if (1..=21_600).contains(&seconds) {
+                (200, TOKEN.to_owned())
+            } else {
+                (400, String::new())
+            }
         }
         ("GET", target) => match documents.get(target) {
             _ if head.header("x-aws-ec2-metadata-token") != Some(TOKEN) => (401, String::new()),

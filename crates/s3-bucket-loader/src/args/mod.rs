@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod copier;
+pub mod docs;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
@@ -28,6 +29,7 @@ use s3bl_core::unit::{ByteCount, FileTime};
 
 pub use config::{ConfigArgs, ConfigCommand, ConfigRole};
 pub use copier::{Copier, Fsync, TreeArgs, ValidateAt};
+pub use docs::{CompletionsArgs, GenerateDocsArgs};
 pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
@@ -414,6 +416,9 @@ pub struct RunArgs {
     /// Whether to look at the source once more.
     #[command(flatten)]
     pub drift: DriftReportArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
 }
 
 /// `status`.
@@ -481,20 +486,4 @@ pub struct DemoArgs {
     /// Port of the server; any free one by default
     #[arg(long, env = "S3BL_PORT", default_value_t = 0, value_name = "PORT")]
     pub port: u16,
-}
-
-/// `completions`.
-#[derive(Debug, Clone, Args)]
-pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub shell: clap_complete::Shell,
-}
-
-/// `generate-docs`.
-#[derive(Debug, Clone, Args)]
-pub struct GenerateDocsArgs {
-    /// Folder to write to
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
 }

@@ -47,8 +47,16 @@ pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
         Command::Validate(args) => wait(load::validate(&stage, &args)),
         Command::Plan(args) => wait(plan::plan(&stage, &args)),
         Command::Restore(args) => wait(restore::restore(&stage, &args)),
-        Command::Resume(args) => wait(run::resume(&stage, &args)),
-        Command::Retry(args) => wait(run::retry(&stage, &args)),
+        Command::Resume(args) => {
+            let (role, bucket) = run::role_and_bucket(&stage, &args);
+            let place = (&args.log_upload, &bucket);
+            wait(log_upload::around(&stage, role, place, run::resume(&stage, &args)))
+        }
+        Command::Retry(args) => {
+            let (role, bucket) = run::role_and_bucket(&stage, &args);
+            let place = (&args.log_upload, &bucket);
+            wait(log_upload::around(&stage, role, place, run::retry(&stage, &args)))
+        }
         Command::Master(args) => {
             let place = (&args.log_upload, &args.job.bucket);
             wait(log_upload::around(&stage, "master", place, master::master(&stage, &args)))

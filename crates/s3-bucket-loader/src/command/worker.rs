@@ -35,6 +35,9 @@ const ANY_LEASE: Duration = Duration::from_mins(1);
 /// How long a worker without a master goes on with what it holds. Its machine costs money, and nobody may ever ask for it.
 const ALONE_MAX: Duration = Duration::from_mins(5);
 
+/// Silence that tells of a master that is gone, and not of one that is late: it speaks every 5 s.
+const SILENCE_MIN: Duration = Duration::from_secs(15);
+
 /// `worker`.
 pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, CommandFailure> {
     let name = name(args)?;
@@ -42,6 +45,12 @@ pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, Com
     let hooks = Hooks::new(&args.hooks, stage.talk.quiet)?
         .with_power_off(&leaving.power_off_command, args.hooks.command_shell)?;
     check_power_off(leaving)?;
+    if leaving.without_master.is_some_and(|silence| silence < SILENCE_MIN) && !stage.talk.quiet {
+        let seconds = SILENCE_MIN.as_secs();
+        talk::say(&format!(
+            "note: a master speaks every 5 s; with --without-master of less than {seconds} s a busy one is taken for none"
+        ));
+    }
     let log = WorkerLog::begin(stage, args, &name)?;
     let mut run = None;
     let ended = attend(stage, args, (name.clone(), hooks.clone()), &log, &mut run).await;

@@ -132,7 +132,8 @@ fn the_last_command_runs_at_every_end_if_that_is_asked_for() {
     let failing = format!("{command}; exit 7");
     let mut whole = fleet.worker("whole");
     whole.args(["--power-off-at-end", "--power-off-command", &failing]);
-    let ended = start(whole.env("S3BL_JOIN_KEY", "a join key of the tests, 32 bytes and more")).ended();
+    let ended =
+        start(whole.env("S3BL_JOIN_KEY", "a join key of the tests, 32 bytes and more")).ended();
     let ended = ended.expect(0);
     assert!(ended.stderr.contains("ended with exit code 7"), "{}", ended.stderr);
     master.ended().expect(0);

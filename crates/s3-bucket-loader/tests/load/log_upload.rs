@@ -124,6 +124,13 @@ fn what_an_interrupted_load_came_to_is_uploaded_too() {
     assert_eq!(report["exit_code"], 6, "{report:#}");
     let said = &found[&format!("{run}/load/stderr.log")];
     assert!(said.contains("stopping: files in flight are finished"), "{said}");
+
+    // Whoever goes on with the run has the service from the run itself.
+    let upload = ["--log-upload", &place(&stage)];
+    stage.run([&["resume", "latest"][..], &upload].concat()).expect(0);
+    let report = &uploaded(&stage)[&format!("{run}/load/report.json")];
+    assert_eq!(*report, fs::read_to_string(stage.run_folder().join("report.json")).unwrap());
+    stage.assert_arrived(&tree);
 }
 
 #[test]
@@ -180,7 +187,8 @@ fn a_log_of_many_parts_arrives_byte_for_byte() {
     let stage = Stage::new(Kind::Moto, "log-large");
     let tree = Tree::new().file("file", b"file");
     // A command whose output is 9 MB of the log.
-    let loud = "shell:yes 'a line of a command that has much to say, and says it often' | head -n 140000";
+    let loud =
+        "shell:yes 'a line of a command that has much to say, and says it often' | head -n 140000";
     let mut load = stage.command_at(&stage.server.endpoint_url(), "load", &tree);
     load.args(["--quiet", "--initialize-command", loud, "--log-upload", &place(&stage)]);
 

@@ -84,7 +84,11 @@ fn a_worker_that_is_to_be_taken_away_finishes_what_it_holds_and_others_do_the_re
     assert!(ended.stderr.contains(&why), "{}", ended.stderr);
     let led = master.ended().expect(0);
     let told = led.stderr.lines().find(|line| line.contains("a worker leaves"));
-    assert!(told.is_some_and(|line| line.contains("spot") && line.contains(&why)), "{}", led.stderr);
+    assert!(
+        told.is_some_and(|line| line.contains("spot") && line.contains(&why)),
+        "{}",
+        led.stderr
+    );
     steady.ended().expect(0);
     slow.fleet.stage.assert_arrived(&slow.tree);
     assert_eq!(sum(&slow.fleet.stage.report(), "write", &["failed"]), 0);
