@@ -126,7 +126,7 @@ async fn run_master(
     place: &RunPlace,
     view: &Arc<RunView>,
 ) -> Result<MasterOutcome, CommandFailure> {
-    let Gathered { end, settings: led_how, mut locals, _leave } = gathered;
+    let Gathered { end, settings: led_how, mut locals, _wishes } = gathered;
     let is_launched = crew.is_some();
     let doors = MasterDoors {
         source: Arc::clone(&prepared.source),

@@ -103,6 +103,7 @@ fn report() -> WorkerReport {
         holding: Vec::new(),
         progress: Progress::default(),
         trouble: None,
+        farewell: None,
     }
 }
 

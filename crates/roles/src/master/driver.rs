@@ -11,7 +11,7 @@ use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally};
 use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings, Phase};
 use s3bl_core::task::{Class, Failure};
-use s3bl_core::wire::{ResultBody, ResultMessage, WireFinding, encode};
+use s3bl_core::wire::{ResultBody, ResultMessage, WireFinding, WorkerReport, encode};
 use s3bl_port::control::MasterControl;
 use s3bl_port::ledger::{Ledger, LedgerError, PlannedSet};
 use s3bl_port::queue::{Queue, Receipt};
@@ -267,7 +267,10 @@ impl Driver {
                 Err(Gone) => return Err(self.ledger_gone()),
             },
             Some(incoming) = incoming.recv() => match incoming {
-                Incoming::Report(report) => Event::Reported(report),
+                Incoming::Report(report) => {
+                    self.note_farewell(&report);
+                    Event::Reported(report)
+                }
                 Incoming::Result { message, receipt } => self.delivered(*message, receipt).await?,
             },
             Some(errand) = self.errands.join_next() => event_of(errand),
@@ -279,6 +282,13 @@ impl Driver {
             () = sleep_until(due) => Event::TimedOut,
         };
         Ok(event)
+    }
+
+    /// Passes on why a worker leaves before the run is over: others do its work.
+    fn note_farewell(&self, report: &WorkerReport) {
+        if let Some(why) = report.farewell.as_deref().filter(|_| report.run == self.header.run) {
+            tracing::warn!(worker = report.worker.as_str(), why, "a worker leaves");
+        }
     }
 
     /// The keeper's thread ended; [`Keeper::close`] has the reason, so this one is never shown.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{
-    BucketArgs, DriftReportArgs, HookArgs, JobArgs, LaunchArgs, LauncherChoice, SourceServiceArgs,
-    value,
+    BucketArgs, DriftReportArgs, HookArgs, JobArgs, LaunchArgs, LauncherChoice, LeavingArgs,
+    LogUploadArgs, SourceServiceArgs, value,
 };
 
 pub(super) const MASTER_EXAMPLES: &str = "\
@@ -112,6 +112,9 @@ pub struct MasterArgs {
     /// Whether to look at the source once more.
     #[command(flatten)]
     pub drift: DriftReportArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
 }
 
 /// `worker`.
@@ -141,6 +144,12 @@ pub struct WorkerArgs {
     /// Commands of this worker.
     #[command(flatten)]
     pub hooks: HookArgs,
+    /// When it leaves by itself, and what it does last.
+    #[command(flatten)]
+    pub leaving: LeavingArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
     /// Where the master is met.
     #[command(flatten)]
     pub channel: ChannelArgs,

@@ -12,13 +12,12 @@ use s3bl_core::unit::ByteCount;
 use s3bl_core::wire::{RunDocument, RunStanding};
 use s3bl_port::ledger::Ledger;
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::Stage;
 use crate::args::StatusArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{Place, await_offer, channel_failure, need_key};
+use crate::fleet::{Patience, Place, await_offer, channel_failure, need_key};
 use crate::home::ledger_failure;
 use crate::talk;
 
@@ -140,7 +139,7 @@ pub(crate) async fn of_channel(stage: &Stage, args: &StatusArgs) -> Result<Exit,
     let refusals: Arc<Refusals> = Arc::default();
     let control = Arc::clone(&end.control);
     let end = secure_control(end, &key, &refusals);
-    let offer = await_offer(&end, &refusals, Some(Instant::now() + HEARING)).await;
+    let offer = await_offer(&end, &refusals, &Patience::of(Some(HEARING))).await;
     if let Err(error) = control.leave().await {
         tracing::warn!(%error, "what this command used of the channel could not be removed");
     }

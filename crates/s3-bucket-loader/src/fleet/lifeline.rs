@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
+use s3bl_roles::worker::Wish;
 use tokio::sync::watch;
 
 use super::key::INPUT;
@@ -14,7 +15,7 @@ use crate::talk;
 /// Asks a worker to leave when its standard input ends, if it had its join key from there.
 pub(crate) fn leave_with_input(
     key_file: Option<&Path>,
-    leave: watch::Sender<bool>,
+    wishes: watch::Sender<Wish>,
 ) -> Result<(), CommandFailure> {
     if key_file != Some(Path::new(INPUT)) {
         return Ok(());
@@ -24,9 +25,8 @@ pub(crate) fn leave_with_input(
         if let Err(error) = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink()) {
             tracing::warn!(%error, "standard input cannot be read");
         }
-        if !leave.send_replace(true) {
-            talk::say("leaving: the master has closed this worker's standard input");
-        }
+        talk::say("leaving: the master has closed this worker's standard input");
+        Wish::Leave { why: "its standard input ended".to_owned() }.ask(&wishes);
     };
     let thread = std::thread::Builder::new().name("lifeline".to_owned()).spawn(listen);
     thread.context("listen to standard input").map(drop).map_err(CommandFailure::could_not_run)

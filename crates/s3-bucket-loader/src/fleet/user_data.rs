@@ -110,5 +110,6 @@ run=()
 if [ -d /run/systemd/system ]; then
   run=(systemd-run --quiet --wait --collect --unit s3-bucket-loader-worker --property TimeoutStopSec=90)
 fi
-"${run[@]}" "$program" worker @WORKER@ --name "$instance" --join-key-file "$folder/join.key" --home "$folder" || true
+"${run[@]}" "$program" worker @WORKER@ --name "$instance" --instance-id "$instance" \
+  --without-master 10m --join-key-file "$folder/join.key" --home "$folder" || true
 "#;

@@ -102,9 +102,13 @@ impl FleetStage {
         command.arg("--join-key-file").arg(&self.key);
         command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
         // Defaults of the tests; a test may say otherwise by a flag.
-        let defaults = [("LEASE", "5s"), ("SUMMARY_INTERVAL", "1s"), ("WORKER_WAIT", "60s")];
+        let defaults = [
+            ("LEASE", "5s"),
+            ("SUMMARY_INTERVAL", "1s"),
+            ("WORKER_WAIT", "60s"),
+            ("ENTRIES_PER_MESSAGE", "100"),
+        ];
         command.envs(defaults.map(|(name, value)| (format!("S3BL_{name}"), value)));
-        command.args(["--entries-per-message", "100"]);
         command
     }
 
