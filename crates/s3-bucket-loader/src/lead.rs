@@ -95,19 +95,28 @@ async fn run_roles(
     settings: &LeadSettings,
     view: &Arc<RunView>,
 ) -> (Result<MasterOutcome, CommandFailure>, Option<LaunchOutcome>) {
-    let gathered = match gather(&settings.crew, header, prepared).await {
-        Ok(gathered) => gathered,
-        Err(failure) => return (Err(failure), None),
-    };
     let launching = match &settings.crew {
         Crew::Fleet(fleet) => fleet.launching.clone(),
         Crew::Local(_) => None,
+    };
+    // From before anything is made that would be left behind.
+    let (interrupts, interrupted) = mpsc::channel(4);
+    let last_words = last_words(&settings.place, &header.run, launching.is_some());
+    let gathered = match signals::forward(interrupts, last_words) {
+        Ok(signals) => gather(&settings.crew, header, prepared).await.map(|it| (it, signals)),
+        Err(failure) => Err(failure),
+    };
+    let (gathered, signals) = match gathered {
+        Ok(gathered) => gathered,
+        Err(failure) => return (Err(failure), None),
     };
     let (launch, crew) = launching
         .map(|Launching { launcher, settings }| LaunchRole::new(launcher, settings))
         .unzip();
     let launch = launch.map(|launch| tokio::spawn(launch.run()));
-    let led = run_master(ledger, header, prepared, (gathered, crew), &settings.place, view).await;
+    let crew = (gathered, crew, interrupted);
+    let led = run_master(ledger, header, prepared, crew, &settings.place, view).await;
+    drop(signals);
     let launched = match launch {
         Some(task) => match task.await {
             Ok(outcome) => Some(outcome),
@@ -118,16 +127,25 @@ async fn run_roles(
     (led, launched)
 }
 
+/// What is said when nobody waits for the end any more.
+fn last_words(place: &RunPlace, run: &RunId, is_launched: bool) -> String {
+    let mut words = place.command(&format!("resume {run}"));
+    if is_launched {
+        let cleanup = place.command(&format!("cleanup {run}"));
+        words.push_str(&format!("\nwhat was launched is removed by: {cleanup}"));
+    }
+    words
+}
+
 async fn run_master(
     ledger: Box<dyn Ledger>,
     header: &RunHeader,
     prepared: &Prepared,
-    (gathered, crew): (Gathered, Option<CrewDoor>),
+    (gathered, crew, interrupted): (Gathered, Option<CrewDoor>, mpsc::Receiver<()>),
     place: &RunPlace,
     view: &Arc<RunView>,
 ) -> Result<MasterOutcome, CommandFailure> {
     let Gathered { end, settings: led_how, mut locals, _wishes } = gathered;
-    let is_launched = crew.is_some();
     let doors = MasterDoors {
         source: Arc::clone(&prepared.source),
         tasks: end.tasks,
@@ -136,18 +154,10 @@ async fn run_master(
         ledger,
         crew,
     };
-    let (interrupts, interrupted) = mpsc::channel(4);
-    let resume = place.command(&format!("resume {}", header.run));
-    let mut last_words = resume.clone();
-    if is_launched {
-        let cleanup = place.command(&format!("cleanup {}", header.run));
-        last_words.push_str(&format!("\nwhat was launched is removed by: {cleanup}"));
-    }
-    let signals = signals::forward(interrupts, last_words)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
+    let resume = place.command(&format!("resume {}", header.run));
     let outcome = master.run().await;
-    drop(signals);
     let outcome = outcome.map_err(|error| CommandFailure::could_not_run(error).advise(resume))?;
     while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;

@@ -68,6 +68,12 @@ impl FleetStage {
         Self { stage, carrier, nats, channel, key }
     }
 
+    /// The same with another join key.
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        std::fs::write(&self.key, key).unwrap();
+        self
+    }
+
     /// The program with the flags that name the channel.
     pub(crate) fn on_channel(&self, verb: &str) -> Command {
         let mut command = self.stage.program();
@@ -278,6 +284,11 @@ impl Talk {
 }
 
 impl Running {
+    /// Takes a process that runs.
+    pub(crate) fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {

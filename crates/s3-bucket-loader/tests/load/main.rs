@@ -16,6 +16,7 @@ mod from_bucket;
 mod hard_links;
 mod hooks;
 mod input;
+mod instances;
 mod interrupted;
 mod large;
 mod late;
