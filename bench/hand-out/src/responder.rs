@@ -137,6 +137,7 @@ impl Duty {
             holding: Vec::new(),
             progress: Progress::default(),
             trouble: None,
+            farewell: None,
         };
         Ok(self.end.control.report(encode(&report)).await?)
     }

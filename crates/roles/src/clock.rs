@@ -38,4 +38,9 @@ impl Clock {
         let wait = timestamp.since(self.now());
         now.checked_add(wait).unwrap_or_else(|| now + Duration::from_hours(24 * 365))
     }
+
+    /// What the clock will show at `instant`; what it shows now, if that is past.
+    pub(crate) fn timestamp_of(&self, instant: Instant) -> Timestamp {
+        self.now().after(instant.saturating_duration_since(Instant::now()))
+    }
 }

@@ -22,11 +22,13 @@ pub enum Exit {
     Limit = 7,
     /// It could not remove something that it made.
     Leftover = 8,
+    /// A worker found no master any more.
+    WithoutMaster = 9,
 }
 
 impl Exit {
     /// Every code with what it means, in the order of the numbers.
-    pub const TABLE: [(Self, &'static str, &'static str); 9] = [
+    pub const TABLE: [(Self, &'static str, &'static str); 10] = [
         (Self::Clean, "clean", "Every entry is validated (or written, with `--validate none`)."),
         (
             Self::CouldNotRun,
@@ -62,5 +64,10 @@ impl Exit {
             "`--max-errors` or `--fail-fast` stopped the run; `resume RUN` goes on.",
         ),
         (Self::Leftover, "leftover", "Something that the run made could not be removed."),
+        (
+            Self::WithoutMaster,
+            "without a master",
+            "A worker heard no master for `--without-master`; what it finished counts, and `resume RUN` goes on.",
+        ),
     ];
 }

@@ -2,7 +2,7 @@
 //!
 //! `args` is what can be typed, `config` the file behind it, `command` one file a command, `wiring` the one place that
 //! names vendors, `lead` the master of a run, `fleet` whoever works for it, `face` what is shown while it goes on and when it is over, `demo` the
-//! server within the program, `drift` a second look at the source.
+//! server within the program, `drift` a second look at the source, `spot` what EC2 tells a worker, `log_upload` where the log goes.
 
 pub mod args;
 mod command;
@@ -18,9 +18,11 @@ mod home;
 mod hook;
 mod lead;
 mod log;
+mod log_upload;
 mod marker_probe;
 mod settings;
 mod signals;
+mod spot;
 mod talk;
 mod target;
 mod uploads;

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -23,7 +23,13 @@ const CREDENTIALS_QUIET: &str = "aws_config=error";
 
 /// The file that a log goes to, once the run has a folder.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RunLog(Arc<Mutex<Option<File>>>);
+pub(crate) struct RunLog(Arc<Mutex<Place>>);
+
+#[derive(Debug, Default)]
+struct Place {
+    file: Option<File>,
+    folder: Option<PathBuf>,
+}
 
 impl RunLog {
     /// Starts the log. `S3BL_LOG` sets what goes to stderr (`debug`, `s3bl_roles=debug`, ...; default warnings).
@@ -61,8 +67,22 @@ impl RunLog {
     /// Sends the log to `log.ndjson` in a run's folder from now on.
     pub(crate) fn open(&self, folder: &Path) -> io::Result<()> {
         let file = File::options().create(true).append(true).open(folder.join("log.ndjson"))?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        *self.place() = Place { file: Some(file), folder: Some(folder.to_owned()) };
         Ok(())
+    }
+
+    /// Sends the log to a file that belongs to no run.
+    pub(crate) fn keep_in(&self, file: File) {
+        *self.place() = Place { file: Some(file), folder: None };
+    }
+
+    /// The folder of the run, once it has one.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.place().folder.clone()
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,14 +95,14 @@ impl<'a> MakeWriter<'a> for RunLog {
 
 impl Write for RunLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        match self.place().file.as_mut() {
             Some(file) => file.write(bytes),
             None => Ok(bytes.len()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        match self.place().file.as_mut() {
             Some(file) => file.flush(),
             None => Ok(()),
         }

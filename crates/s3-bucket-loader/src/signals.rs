@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: the first drains, the second stops at once, the third does not even say goodbye.
 
 use anyhow::Context as _;
+use s3bl_roles::worker::Wish;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -9,10 +10,10 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::talk;
 
-/// Forwards signals to a run until the returned set is dropped. `resume` is the command that goes on with it.
+/// Forwards signals to a run until the returned set is dropped. `last_words` say how to go on with it.
 pub(crate) fn forward(
     interrupts: mpsc::Sender<()>,
-    resume: String,
+    last_words: String,
 ) -> Result<JoinSet<()>, CommandFailure> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -32,7 +33,7 @@ pub(crate) fn forward(
                 ),
                 2 => talk::say("stopping at once"),
                 _ => {
-                    talk::say(&resume);
+                    talk::say(&last_words);
                     std::process::exit(i32::from(Exit::Interrupted as u8));
                 }
             }
@@ -44,7 +45,7 @@ pub(crate) fn forward(
 }
 
 /// Asks a worker to leave at the first signal; the second ends the process at once.
-pub(crate) fn leave_on_signal(leave: watch::Sender<bool>) -> Result<JoinSet<()>, CommandFailure> {
+pub(crate) fn leave_on_signal(wishes: watch::Sender<Wish>) -> Result<JoinSet<()>, CommandFailure> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut task = JoinSet::new();
@@ -55,7 +56,8 @@ pub(crate) fn leave_on_signal(leave: watch::Sender<bool>) -> Result<JoinSet<()>,
                 Some(()) = terminate.recv() => {}
                 else => return,
             }
-            if leave.send_replace(true) {
+            let leave = Wish::Leave { why: "a signal asked it to".to_owned() };
+            if matches!(wishes.send_replace(leave), Wish::Leave { .. }) {
                 std::process::exit(i32::from(Exit::Interrupted as u8));
             }
             talk::say("leaving: what this worker holds goes back to the others");

@@ -327,6 +327,17 @@ impl OpenStore for OpenBucket {
     }
 }
 
+/// Opens the bucket that a log is brought to. Its objects carry nothing beside their bytes.
+pub(crate) async fn open_log_store(place: &BucketPlace) -> Result<S3Store, CommandFailure> {
+    let bucket = open_bucket(place, None).await?;
+    let transfer =
+        TransferSettings { metadata: MetadataDialect::None, ..TransferSettings::default() };
+    // A store that checks nothing ignores the header.
+    let style = ObjectStyle::new(&transfer, Checks::Crc64Nvme).map_err(CommandFailure::usage)?;
+    let pacer = Pace::new(ThrottleSettings::default(), None, 1).lane();
+    Ok(S3Store::new(&bucket, Arc::new(style), pacer))
+}
+
 /// Begins the search for the right number of requests in flight.
 pub(crate) fn pace(settings: &RunSettings, lanes: u32) -> Arc<Pace> {
     let throttle =

@@ -148,6 +148,8 @@ pub struct WorkerReport {
     pub progress: Progress,
     /// Why it does not work, if it cannot: no source, another source, no bucket, no rights.
     pub trouble: Option<String>,
+    /// In its last words, why it leaves before the run is over.
+    pub farewell: Option<String>,
 }
 
 /// What a worker has done since it started: for people's eyes, never for the sums of the run.

@@ -95,6 +95,11 @@ pub enum Event {
     Backlog(u64),
     /// The worker was asked to leave: it finishes nothing more, and gives back what it holds.
     Leave,
+    /// The worker was asked to leave when it has finished what it holds: it takes nothing new.
+    Drain {
+        /// When it gives back what it holds all the same; `None` if that may take its time.
+        until: Option<Timestamp>,
+    },
     /// The time that `poll_timeout` named has come.
     TimedOut,
 }

@@ -24,6 +24,8 @@ pub struct WorkerSettings {
     /// How long the master may be silent before the worker leaves. Default 10 minutes: a master that was killed is
     /// resumed sooner, or not at all.
     pub silence_max: Duration,
+    /// How long a worker whose master is silent goes on with what it holds before it gives it back. Default 0.
+    pub silent_drain_max: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -33,6 +35,7 @@ impl Default for WorkerSettings {
             backlog_low: 2000,
             report_every: Duration::from_secs(1),
             silence_max: Duration::from_mins(10),
+            silent_drain_max: Duration::ZERO,
         }
     }
 }
@@ -58,7 +61,7 @@ pub struct Worker {
     /// Batches that this worker wrote itself and left to others to check, with how often.
     declined: BTreeMap<TaskId, u32>,
     is_receiving: bool,
-    departure: Option<Departure>,
+    leaving: Option<Leaving>,
     /// When the master was last heard; `None` before the first moment.
     heard: Option<Timestamp>,
     reported: Timestamp,
@@ -77,6 +80,14 @@ struct Held {
     until: Timestamp,
     /// Whether nothing is left to do but to tell the result.
     is_finished: bool,
+}
+
+/// A worker's way out: it takes nothing new.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    departure: Departure,
+    /// When it gives back what it holds; until then it finishes it. `None` if there is no hurry.
+    until: Option<Timestamp>,
 }
 
 /// Batches of the most content that a worker holds before it leaves others to its neighbours: one in work, and one that
@@ -100,7 +111,7 @@ impl Worker {
             last_content: ByteCount(0),
             declined: BTreeMap::new(),
             is_receiving: false,
-            departure: None,
+            leaving: None,
             heard: None,
             reported: Timestamp(0),
             effects: VecDeque::new(),
@@ -133,7 +144,8 @@ impl Worker {
             Event::ResultSent { pass, task } => self.conclude(pass, task),
             Event::Extended { delivery, asked } => self.hold(delivery, asked),
             Event::Backlog(entries) => self.backlog = entries,
-            Event::Leave => self.departure = self.departure.or(Some(Departure::Asked)),
+            Event::Leave => self.leave(Departure::Asked, Some(now)),
+            Event::Drain { until } => self.leave(Departure::Asked, until),
             Event::TimedOut => {}
         }
         self.advance(now);
@@ -153,13 +165,17 @@ impl Worker {
             self.held.values().map(|held| held.extended.after(self.extend_every())).min();
         let lapse = self.held.values().filter(|held| !held.is_finished).map(|held| held.until);
         let silence = self.heard.map(|heard| heard.after(self.settings.silence_max));
+        let end = match self.leaving {
+            Some(leaving) => leaving.until,
+            None => silence,
+        };
         let report = Some(self.reported.after(self.report_every()));
-        report.into_iter().chain(extension).chain(lapse).chain(silence).min()
+        report.into_iter().chain(extension).chain(lapse).chain(end).min()
     }
 
     /// Why the worker leaves, if it does.
     pub fn departure(&self) -> Option<Departure> {
-        self.departure
+        self.leaving.map(|leaving| leaving.departure)
     }
 
     /// The run document that the worker goes by.
@@ -184,6 +200,15 @@ impl Worker {
     /// How long this worker counts on a lease: a little less than the queue, whose clock may go faster.
     fn trusted(&self) -> Duration {
         self.lease() / 10 * 9
+    }
+
+    /// Takes nothing new from now on. The first reason counts, and the earliest end.
+    fn leave(&mut self, departure: Departure, until: Option<Timestamp>) {
+        let leaving = self.leaving.get_or_insert(Leaving { departure, until });
+        leaving.until = match (leaving.until, until) {
+            (Some(known), Some(until)) => Some(known.min(until)),
+            (known, until) => known.or(until),
+        };
     }
 
     /// Takes the queue's word that a lease lasts.
@@ -278,7 +303,7 @@ impl Worker {
             self.effects.push_back(Effect::Acknowledge { delivery });
             return;
         }
-        if Some(head.pass) != self.pass() || self.departure.is_some() || self.is_draining() {
+        if Some(head.pass) != self.pass() || self.leaving.is_some() || self.is_draining() {
             self.effects.push_back(if planted::is(Bug::DeletesUntaken) {
                 Effect::Acknowledge { delivery }
             } else {
@@ -333,10 +358,11 @@ impl Worker {
     /// Does whatever the state now allows. Called after every event.
     fn advance(&mut self, now: Timestamp) {
         let heard = *self.heard.get_or_insert(now);
-        if self.departure.is_none() && now >= heard.after(self.settings.silence_max) {
-            self.departure = Some(Departure::MasterSilent);
+        if self.leaving.is_none() && now >= heard.after(self.settings.silence_max) {
+            let until = now.after(self.settings.silent_drain_max);
+            self.leave(Departure::MasterSilent, Some(until));
         }
-        if self.departure.is_some() {
+        if self.leaving.is_some_and(|leaving| leaving.until.is_some_and(|until| now >= until)) {
             let held: Vec<TaskId> = self.held.keys().copied().collect();
             for task in held {
                 self.give_back(task);
@@ -351,7 +377,7 @@ impl Worker {
             self.report(now);
         }
         if state == WorkerState::Shutdown {
-            self.departure = self.departure.or(Some(Departure::RunOver));
+            self.leave(Departure::RunOver, None);
             self.is_over = true;
             self.effects.push_back(Effect::Exit);
             return;
@@ -360,7 +386,7 @@ impl Worker {
     }
 
     fn next_state(&self) -> WorkerState {
-        if self.departure.is_some() {
+        if self.leaving.is_some() && self.held.is_empty() {
             return WorkerState::Shutdown;
         }
         let Some(document) = &self.document else {
@@ -427,7 +453,7 @@ impl Worker {
         let room = self.settings.held_max.saturating_sub(self.held.len());
         let content = self.room();
         let has_room = room > 0 && (content > ByteCount(0) || self.held.is_empty());
-        let is_wanted = self.pass().is_some() && !self.is_draining();
+        let is_wanted = self.pass().is_some() && self.leaving.is_none() && !self.is_draining();
         if is_wanted && has_room && self.backlog < self.settings.backlog_low && !self.is_receiving {
             self.is_receiving = true;
             let share = content.0.checked_div(self.last_content.0).unwrap_or(u64::MAX);

@@ -186,3 +186,80 @@ fn a_worker_with_two_full_batches_leaves_the_next_to_others() {
     assert!(said.contains(&Effect::Release { delivery: 3 }), "{said:?}");
     assert!(!said.contains(&Effect::Release { delivery: 2 }), "{said:?}");
 }
+
+/// A worker of the pass WRITE that holds batch 1.
+fn busy_worker(settings: WorkerSettings) -> Worker {
+    let mut worker = Worker::new(run(), named("self"), settings);
+    effects(&mut worker, [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 1)]);
+    worker
+}
+
+/// What it says when its batch is done.
+fn finishes(worker: &mut Worker) -> Vec<Effect> {
+    let (pass, task) = (Pass::Write, TaskId(1));
+    effects(worker, [Event::Finished { pass, task }, Event::ResultSent { pass, task }])
+}
+
+/// What it says at a moment.
+fn at(worker: &mut Worker, moment: Timestamp) -> Vec<Effect> {
+    worker.handle(moment, Event::TimedOut);
+    std::iter::from_fn(|| worker.poll_effect()).collect()
+}
+
+#[test]
+fn a_worker_that_is_to_leave_when_it_is_done_finishes_its_batch_and_takes_no_other() {
+    let mut worker = busy_worker(WorkerSettings::default());
+    let said = effects(&mut worker, [Event::Drain { until: None }, Event::Received]);
+    let gives_up = |effect: &Effect| {
+        matches!(effect, Effect::Abandon { .. } | Effect::Release { .. } | Effect::Receive { .. })
+    };
+    assert!(!said.iter().any(gives_up) && !said.contains(&Effect::Exit), "{said:?}");
+
+    let other = TaskHead { task: TaskId(2), ..head(Pass::Write) };
+    let said = effects(&mut worker, [Event::Delivered { head: other, delivery: 2 }]);
+    assert_eq!(said, [Effect::Release { delivery: 2 }]);
+
+    let said = finishes(&mut worker);
+    assert!(said.contains(&Effect::Acknowledge { delivery: 1 }), "{said:?}");
+    assert_eq!(said.last(), Some(&Effect::Exit));
+    assert_eq!(worker.departure(), Some(Departure::Asked));
+}
+
+#[test]
+fn what_is_not_finished_in_the_time_that_is_left_goes_back() {
+    let mut worker = busy_worker(WorkerSettings::default());
+    let end = NOW.after(Duration::from_secs(30));
+    effects(&mut worker, [Event::Drain { until: None }, Event::Drain { until: Some(end) }]);
+    let before = at(&mut worker, NOW.after(Duration::from_secs(29)));
+    assert!(!before.contains(&Effect::Exit), "{before:?}");
+    assert!(worker.poll_timeout().is_some_and(|due| due <= end));
+
+    let after = at(&mut worker, end);
+
+    assert!(after.contains(&Effect::Release { delivery: 1 }), "{after:?}");
+    assert_eq!(after.last(), Some(&Effect::Exit));
+}
+
+#[test]
+fn a_worker_without_a_master_finishes_what_it_holds_if_it_has_the_time() {
+    let (silence_max, silent_drain_max) = (Duration::from_secs(10), Duration::from_secs(20));
+    let settings = WorkerSettings { silence_max, silent_drain_max, ..WorkerSettings::default() };
+    let mut worker = busy_worker(settings);
+    let said = at(&mut worker, NOW.after(silence_max));
+    assert!(!said.contains(&Effect::Exit), "{said:?}");
+
+    let (pass, task) = (Pass::Write, TaskId(1));
+    let later = NOW.after(Duration::from_secs(15));
+    worker.handle(later, Event::Finished { pass, task });
+    worker.handle(later, Event::ResultSent { pass, task });
+    let said: Vec<_> = std::iter::from_fn(|| worker.poll_effect()).collect();
+    assert!(said.contains(&Effect::Acknowledge { delivery: 1 }), "{said:?}");
+    assert_eq!(said.last(), Some(&Effect::Exit));
+    assert_eq!(worker.departure(), Some(Departure::MasterSilent));
+
+    // Without that time it goes back at once.
+    let mut worker = busy_worker(WorkerSettings { silence_max, ..WorkerSettings::default() });
+    let said = at(&mut worker, NOW.after(silence_max));
+    assert!(said.contains(&Effect::Release { delivery: 1 }), "{said:?}");
+    assert_eq!(said.last(), Some(&Effect::Exit));
+}

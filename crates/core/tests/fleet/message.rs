@@ -119,6 +119,7 @@ pub(crate) fn report(
         // Whoever looks at the fleet is to see the newest word: the number tells which one it sees.
         progress: Progress { written: sequence, ..Progress::default() },
         trouble: None,
+        farewell: None,
     }
 }
 

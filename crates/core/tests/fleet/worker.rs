@@ -1,6 +1,7 @@
 //! A worker's process: its machine, and a driver that does what the real one does with the machine's effects.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use s3bl_core::id::{Epoch, TaskId, WorkerId};
@@ -75,6 +76,7 @@ impl World {
         let settings = WorkerSettings {
             held_max: self.chance.between(1, 8) as usize,
             backlog_low: self.chance.between(1, 20),
+            silent_drain_max: Duration::from_secs(life % 2 * 60),
             ..WorkerSettings::default()
         };
         let sequence = place.clock.at(self.now).0;
@@ -138,7 +140,17 @@ impl World {
             WorkerInput::Received(deliveries) => self.take_tasks(slot, life, deliveries),
             WorkerInput::Job(job) => self.go_on(slot, job),
             WorkerInput::Tell(batch, bytes) => self.tell(slot, batch, bytes),
-            WorkerInput::Leave => self.feed_worker(slot, Event::Leave),
+            WorkerInput::Leave => self.feed_worker(slot, self.wish_to_leave(slot, life)),
+        }
+    }
+
+    /// At once, after its batches, or after them for as long as there is time: by the worker's own number.
+    fn wish_to_leave(&self, slot: usize, life: u64) -> Event {
+        let soon = self.slots[slot].clock.at(self.now + 20 * SECOND);
+        match life % 3 {
+            0 => Event::Leave,
+            1 => Event::Drain { until: None },
+            _ => Event::Drain { until: Some(soon) },
         }
     }
 

@@ -28,6 +28,7 @@ use super::buffer::BufferPool;
 use super::gate::Gate;
 use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Second, Shared};
 use super::meter::Meter;
+use super::wish::{self, Wish};
 use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::pacing::Pace;
@@ -84,11 +85,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const EVENTS_MAX: usize = 256;
 
 impl WorkerRole {
-    /// Works until the run is over, until `leave` turns true, or until the master has been silent for too long.
+    /// Works until the run is over, until it is wished that it leaves, or until the master has been silent for too long.
     pub async fn run(
         self,
         doors: WorkerDoors,
-        mut leave: watch::Receiver<bool>,
+        mut wishes: watch::Receiver<Wish>,
     ) -> Result<Departure, WorkerError> {
         let (events, mut lane_events) = mpsc::channel(EVENTS_MAX);
         let (stop, stopped) = watch::channel(false);
@@ -113,6 +114,7 @@ impl WorkerRole {
         tasks.spawn(pump_documents(Arc::clone(&doors.control), documents));
         let mut driver = Driver {
             machine: Worker::new(self.run.clone(), self.worker.clone(), self.settings),
+            silence_max: self.settings.silence_max,
             run: self.run,
             worker: self.worker,
             clock: Clock::start(),
@@ -127,11 +129,12 @@ impl WorkerRole {
             // A worker of the same name that was there before has counted less far.
             sequence: Clock::start().now().0,
             is_unable: false,
+            wish: Wish::Stay,
             received: None,
             errands: JoinSet::new(),
             is_over: false,
         };
-        driver.drive(&mut lane_events, &mut incoming_documents, &mut leave).await;
+        driver.drive(&mut lane_events, &mut incoming_documents, &mut wishes).await;
         driver.finish_errands().await;
         stop.send_replace(true);
         drop(lane_events);
@@ -183,6 +186,7 @@ struct Driver {
     run: RunId,
     worker: WorkerId,
     machine: Worker,
+    silence_max: Duration,
     clock: Clock,
     doors: WorkerDoors,
     agenda: Arc<Agenda>,
@@ -195,6 +199,7 @@ struct Driver {
     batches: BTreeMap<(Pass, TaskId), Held>,
     sequence: u64,
     is_unable: bool,
+    wish: Wish,
     /// The receive that is under way.
     received: Option<JoinSet<Vec<Delivery>>>,
     /// What is being said to the other side, while the loop goes on.
@@ -226,10 +231,10 @@ impl Driver {
         &mut self,
         lane_events: &mut mpsc::Receiver<LaneEvent>,
         documents: &mut mpsc::Receiver<RunDocument>,
-        leave: &mut watch::Receiver<bool>,
+        wishes: &mut watch::Receiver<Wish>,
     ) {
         self.feed(Event::Begin);
-        let mut may_leave = true;
+        let mut may_wish = true;
         loop {
             self.act();
             if self.is_over {
@@ -239,12 +244,10 @@ impl Driver {
             let due = due.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
                 biased;
-                is_left = left(leave), if may_leave => {
-                    may_leave = false;
-                    if is_left {
-                        self.feed(Event::Leave);
-                    }
-                }
+                wish = wish::other_than(wishes, &self.wish), if may_wish => match wish {
+                    Some(wish) => self.take_wish(wish),
+                    None => may_wish = false,
+                },
                 Some(event) = lane_events.recv() => self.take_lane_event(event),
                 Some(document) = documents.recv() => self.take_document(document),
                 deliveries = next_received(&mut self.received) => self.take_deliveries(deliveries),
@@ -258,6 +261,18 @@ impl Driver {
         let now = self.clock.now();
         self.machine.handle(now, Event::Backlog(self.agenda.backlog()));
         self.machine.handle(now, event);
+    }
+
+    fn take_wish(&mut self, wish: Wish) {
+        match &wish {
+            Wish::Stay => {}
+            Wish::Drain { until, .. } => {
+                let until = until.map(|until| self.clock.timestamp_of(until));
+                self.feed(Event::Drain { until });
+            }
+            Wish::Leave { .. } => self.feed(Event::Leave),
+        }
+        self.wish = wish;
     }
 
     fn take_lane_event(&mut self, event: LaneEvent) {
@@ -412,6 +427,7 @@ impl Driver {
                 ..self.meter.progress(activity)
             },
             trouble: None,
+            farewell: (state == WorkerState::Shutdown).then(|| self.farewell()).flatten(),
         };
         let (bytes, control) = (encode(&report), Arc::clone(&self.doors.control));
         self.errands.spawn(async move {
@@ -423,6 +439,19 @@ impl Driver {
             }
             Errand::Done
         });
+    }
+
+    /// Why the worker leaves although its run is not over.
+    fn farewell(&self) -> Option<String> {
+        match self.machine.departure()? {
+            // Why it is unable its results have told.
+            Departure::RunOver | Departure::Unable => None,
+            Departure::Asked => self.wish.why().map(str::to_owned),
+            Departure::MasterSilent => {
+                let silence = self.silence_max.as_secs();
+                Some(format!("it heard nothing of its master for {silence} s"))
+            }
+        }
     }
 
     /// Requests to queues and topics so far.
@@ -528,11 +557,6 @@ enum Lease {
     Extend,
     Acknowledge,
     Release,
-}
-
-/// Waits until the worker is asked to leave; false if nobody can ask any more.
-async fn left(leave: &mut watch::Receiver<bool>) -> bool {
-    leave.wait_for(|is_leaving| *is_leaving).await.is_ok()
 }
 
 async fn next_received(received: &mut Option<JoinSet<Vec<Delivery>>>) -> Vec<Delivery> {

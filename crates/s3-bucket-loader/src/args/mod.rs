@@ -5,9 +5,13 @@
 
 pub mod config;
 pub mod copier;
+pub mod docs;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
+pub mod launch;
+pub mod leaving;
+pub mod log_upload;
 pub mod monitor;
 pub mod object;
 pub mod places;
@@ -26,11 +30,15 @@ use s3bl_core::unit::{ByteCount, FileTime};
 
 pub use config::{ConfigArgs, ConfigCommand, ConfigRole};
 pub use copier::{Copier, Fsync, TreeArgs, ValidateAt};
+pub use docs::{CompletionsArgs, GenerateDocsArgs};
 pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
 pub use hook::HookArgs;
+pub use launch::{Ec2Args, LaunchArgs, LauncherChoice, ShutdownBehavior, SpotChoice};
+pub use leaving::{LeavingArgs, Rebalance, SpotNotices};
+pub use log_upload::LogUploadArgs;
 pub use monitor::MonitorArgs;
 pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 pub use places::PlacesArgs;
@@ -349,6 +357,9 @@ pub struct LoadArgs {
     /// Commands of the workers of this process, once for all of them.
     #[command(flatten)]
     pub hooks: HookArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
 }
 
 /// What to load, and how: the same for `load` and `master`.
@@ -395,9 +406,9 @@ pub struct RunArgs {
     /// Requests in flight [default: as the run was started]
     #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
-    /// Workers in this process; of a fleet, those that the start waits for
-    #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub workers: u32,
+    /// Workers in this process [default: 1]; of a fleet, those that the start waits for [default: as the run was started]
+    #[arg(long, env = "S3BL_WORKERS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub workers: Option<u32>,
     /// The secret shared with workers of a fleet.
     #[command(flatten)]
     pub join_key: JoinKeyArgs,
@@ -407,6 +418,9 @@ pub struct RunArgs {
     /// Whether to look at the source once more.
     #[command(flatten)]
     pub drift: DriftReportArgs,
+    /// Where the log goes.
+    #[command(flatten)]
+    pub log_upload: LogUploadArgs,
 }
 
 /// `status`.
@@ -474,20 +488,4 @@ pub struct DemoArgs {
     /// Port of the server; any free one by default
     #[arg(long, env = "S3BL_PORT", default_value_t = 0, value_name = "PORT")]
     pub port: u16,
-}
-
-/// `completions`.
-#[derive(Debug, Clone, Args)]
-pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub shell: clap_complete::Shell,
-}
-
-/// `generate-docs`.
-#[derive(Debug, Clone, Args)]
-pub struct GenerateDocsArgs {
-    /// Folder to write to
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
 }

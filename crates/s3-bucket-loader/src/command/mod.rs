@@ -21,6 +21,7 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::home::Home;
 use crate::log::RunLog;
+use crate::log_upload;
 
 /// What every command has at hand.
 pub(crate) struct Stage {
@@ -39,13 +40,27 @@ pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
     let stage = Stage { talk: cli.talk, home, log };
     match cli.command {
         Command::Load(args) if args.dry_run => wait(plan::plan(&stage, &args)),
-        Command::Load(args) => wait(load::load(&stage, &args)),
+        Command::Load(args) => {
+            let place = (&args.log_upload, &args.job.bucket);
+            wait(log_upload::around(&stage, "load", place, load::load(&stage, &args)))
+        }
         Command::Validate(args) => wait(load::validate(&stage, &args)),
         Command::Plan(args) => wait(plan::plan(&stage, &args)),
         Command::Restore(args) => wait(restore::restore(&stage, &args)),
-        Command::Resume(args) => wait(run::resume(&stage, &args)),
-        Command::Retry(args) => wait(run::retry(&stage, &args)),
-        Command::Master(args) => wait(master::master(&stage, &args)),
+        Command::Resume(args) => {
+            let (role, bucket) = run::role_and_bucket(&stage, &args);
+            let place = (&args.log_upload, &bucket);
+            wait(log_upload::around(&stage, role, place, run::resume(&stage, &args)))
+        }
+        Command::Retry(args) => {
+            let (role, bucket) = run::role_and_bucket(&stage, &args);
+            let place = (&args.log_upload, &bucket);
+            wait(log_upload::around(&stage, role, place, run::retry(&stage, &args)))
+        }
+        Command::Master(args) => {
+            let place = (&args.log_upload, &args.job.bucket);
+            wait(log_upload::around(&stage, "master", place, master::master(&stage, &args)))
+        }
         Command::Worker(args) => wait(worker::worker(&stage, &args)),
         Command::Cleanup(args) => wait(cleanup::cleanup(&stage, &args)),
         Command::Status(args) if args.channel.channel.is_some() => {

@@ -12,7 +12,7 @@ use super::load::{hooks_of, lead_run, show};
 use super::master::crew_of;
 use super::report::report_of;
 use super::{Stage, drift};
-use crate::args::RunArgs;
+use crate::args::{BucketArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, Place, channel_failure};
@@ -20,6 +20,23 @@ use crate::home::ledger_failure;
 use crate::uploads::{Which, abort_uploads};
 use crate::wiring::{Prepared, prepare};
 use crate::{face, talk};
+
+/// What this process is in a run, and where the run's bucket is, as the command said that began it. Of a run that cannot be
+/// opened the command itself tells.
+pub(super) fn role_and_bucket(stage: &Stage, args: &RunArgs) -> (&'static str, BucketArgs) {
+    let Ok(run) = stage.home.name(&args.run) else {
+        return ("load", BucketArgs::default());
+    };
+    let is_fleet = Place::find(&stage.home.run_folder(&run)).is_ok_and(|place| place.is_some());
+    let header = stage.home.look(&run).ok().and_then(|ledger| ledger.header().ok());
+    let place = header.and_then(|header| header.settings.destination.bucket().cloned());
+    let bucket = place.map(|place| BucketArgs {
+        endpoint_url: place.endpoint_url,
+        region: place.region,
+        profile: place.profile,
+    });
+    (if is_fleet { "master" } else { "load" }, bucket.unwrap_or_default())
+}
 
 /// `resume RUN`.
 pub(crate) async fn resume(stage: &Stage, args: &RunArgs) -> Result<Exit, CommandFailure> {
@@ -110,7 +127,7 @@ async fn lead_on(
     }
     let crew = match Place::find(&stage.home.run_folder(&header.run))? {
         Some(place) => crew_of(stage, &header.run, &place, args).await?,
-        None => Crew::Local(args.workers),
+        None => Crew::Local(args.workers.unwrap_or(1)),
     };
     let led = lead_run(stage, ledger, &header, prepared, crew).await?;
     let led = drift::at_end(stage, led, args.drift.drift_report).await?;

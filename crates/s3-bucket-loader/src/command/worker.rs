@@ -12,18 +12,20 @@ use s3bl_core::wire::SealKey;
 use s3bl_core::worker::Departure;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind, WorkerEnd};
 use s3bl_port::queue::QueueError;
+use s3bl_roles::worker::Wish;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::Stage;
-use crate::args::WorkerArgs;
+use crate::args::{LeavingArgs, WorkerArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{
-    NoOffer, Pins, Place, await_offer, channel_failure, find_key, refuse, take_post,
+    NoOffer, Patience, Pins, Place, await_offer, channel_failure, leave_with_input, need_key,
+    refuse, take_post,
 };
 use crate::hook::Hooks;
-use crate::{settings, signals, talk};
+use crate::log_upload::WorkerLog;
+use crate::{settings, signals, spot, talk};
 
 /// Pause between two looks for a channel that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -31,25 +33,86 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The lease of the channel's queues is the master's to say; a worker never makes one.
 const ANY_LEASE: Duration = Duration::from_mins(1);
 
+/// How long a worker without a master goes on with what it holds. Its machine costs money, and nobody may ever ask for it.
+const ALONE_MAX: Duration = Duration::from_mins(5);
+
+/// Silence that tells of a master that is gone, and not of one that is late: it speaks every 5 s.
+const SILENCE_MIN: Duration = Duration::from_secs(15);
+
 /// `worker`.
 pub(crate) async fn worker(stage: &Stage, args: &WorkerArgs) -> Result<Exit, CommandFailure> {
-    let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
-        CommandFailure::usage(anyhow!("there is no join key")).advise(
-            "say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY",
-        )
-    })?;
+    let name = name(args)?;
+    let leaving = &args.leaving;
+    let hooks = Hooks::new(&args.hooks, stage.talk.quiet)?
+        .with_power_off(&leaving.power_off_command, args.hooks.command_shell)?;
+    check_power_off(leaving)?;
+    if leaving.without_master.is_some_and(|silence| silence < SILENCE_MIN) && !stage.talk.quiet {
+        let seconds = SILENCE_MIN.as_secs();
+        talk::say(&format!(
+            "note: a master speaks every 5 s; with --without-master of less than {seconds} s a busy one is taken for none"
+        ));
+    }
+    let log = WorkerLog::begin(stage, args, &name)?;
+    let mut run = None;
+    let ended = attend(stage, args, (name.clone(), hooks.clone()), &log, &mut run).await;
+    log.upload(run.as_ref(), &ended).await;
+    let exit = ended.as_ref().map_or_else(|failure| failure.exit, |exit| *exit);
+    if leaving.power_off_at_end || exit == Exit::WithoutMaster {
+        hooks.power_off(run.as_ref(), name.as_str(), exit).await;
+    }
+    ended
+}
+
+/// Refuses commands that would never run, and a wish for those that are not there.
+fn check_power_off(leaving: &LeavingArgs) -> Result<(), CommandFailure> {
+    let error = match leaving.power_off_command.as_slice() {
+        [] if leaving.power_off_at_end => {
+            anyhow!("--power-off-at-end without --power-off-command")
+        }
+        [_, ..] if !leaving.power_off_at_end && leaving.without_master.is_none() => {
+            anyhow!("--power-off-command would never run")
+        }
+        _ => return Ok(()),
+    };
+    let advice = "say --power-off-command with --without-master TIME, --power-off-at-end, or both";
+    Err(CommandFailure::usage(error).advise(advice))
+}
+
+/// Looks for work and does it. Notes the run that it worked for.
+async fn attend(
+    stage: &Stage,
+    args: &WorkerArgs,
+    (worker, hooks): (WorkerId, Hooks),
+    log: &WorkerLog,
+    run: &mut Option<RunId>,
+) -> Result<Exit, CommandFailure> {
+    let key = need_key(args.join_key.join_key_file.as_deref())?.seal;
     let place = Place::new(&args.channel, &args.bucket, None, ANY_LEASE)?;
     let pins = pins(args)?;
-    let hooks = Hooks::new(&args.hooks, stage.talk.quiet)?;
-    let worker = name(args)?;
     let channel = place.open().await?;
-    let (leave, leaving) = watch::channel(false);
-    let signals = signals::leave_on_signal(leave)?;
-    let applicant =
-        Applicant { stage, channel, key, worker, pins, hooks, leaving, has_looked: false };
-    let wait = (!args.stay).then_some(args.master_wait);
-    let exit = applicant.work(wait, args.stay, &place.channel).await;
-    drop(signals);
+    let (wishes, wished) = watch::channel(Wish::Stay);
+    leave_with_input(args.join_key.join_key_file.as_deref(), wishes.clone())?;
+    let signals = signals::leave_on_signal(wishes.clone())?;
+    let notices = spot::heed(&args.leaving, wishes).await;
+    let patience = match args.leaving.without_master {
+        Some(limit) => Patience::for_silence(limit),
+        None => Patience::of((!args.stay).then_some(args.master_wait)),
+    };
+    let applicant = Applicant {
+        stage,
+        channel,
+        key,
+        worker,
+        pins,
+        hooks,
+        log,
+        wished,
+        patience,
+        run,
+        has_looked: false,
+    };
+    let exit = applicant.work(args.stay, &place.channel).await;
+    drop((signals, notices));
     exit
 }
 
@@ -65,7 +128,8 @@ fn pins(args: &WorkerArgs) -> Result<Pins, CommandFailure> {
         region: args.bucket.region.clone(),
         profile: args.bucket.profile.clone(),
         concurrency: args.concurrency,
-        master_silence: args.master_silence,
+        master_silence: args.leaving.without_master.unwrap_or(args.master_silence),
+        silent_drain_max: args.leaving.without_master.map_or(Duration::ZERO, |_| ALONE_MAX),
     })
 }
 
@@ -106,7 +170,11 @@ struct Applicant<'a> {
     worker: WorkerId,
     pins: Pins,
     hooks: Hooks,
-    leaving: watch::Receiver<bool>,
+    log: &'a WorkerLog,
+    wished: watch::Receiver<Wish>,
+    patience: Patience,
+    /// The last run that was offered.
+    run: &'a mut Option<RunId>,
     /// Whether the transport has answered before.
     has_looked: bool,
 }
@@ -133,22 +201,18 @@ fn may_pass(error: &ChannelError) -> bool {
 }
 
 impl Applicant<'_> {
-    async fn work(
-        mut self,
-        wait: Option<Duration>,
-        stays: bool,
-        channel: &str,
-    ) -> Result<Exit, CommandFailure> {
+    async fn work(mut self, stays: bool, channel: &str) -> Result<Exit, CommandFailure> {
         let mut last = None;
         loop {
             self.say(&format!("worker {}: waiting for a master on channel {channel}", self.worker));
-            let deadline = wait.map(|wait| Instant::now() + wait);
-            let Some((run, departure)) = self.find_and_do(deadline, last.as_ref()).await? else {
-                return self.came_to_nothing(wait, channel);
+            self.patience.begin();
+            let Some((run, departure)) = self.find_and_do(last.as_ref()).await? else {
+                return self.came_to_nothing(channel);
             };
             if let Some(exit) = self.after(&run, departure, stays) {
                 return Ok(exit);
             }
+            self.log.upload(Some(&run), &Ok(Exit::Clean)).await;
             last = Some(run);
         }
     }
@@ -157,23 +221,22 @@ impl Applicant<'_> {
     /// with. Joins again when the channel breaks before anything is offered.
     async fn find_and_do(
         &mut self,
-        deadline: Option<Instant>,
         last: Option<&RunId>,
     ) -> Result<Option<(RunId, Departure)>, CommandFailure> {
         loop {
-            let Some(end) = self.join(deadline).await? else {
+            let Some(end) = self.join().await? else {
                 return Ok(None);
             };
             let control = Arc::clone(&end.control);
-            let worked = self.take_part(end, deadline, last).await;
+            let worked = self.take_part(end, last).await;
             if let Err(error) = control.leave().await {
                 tracing::warn!(%error, "what this worker used of the channel could not be removed");
             }
             match worked? {
                 Part::Taken(run, departure) => return Ok(Some((run, departure))),
                 Part::NotOffered => return Ok(None),
-                Part::Broken(error) if self.is_over(deadline).await => {
-                    return Err(CommandFailure::could_not_run(error));
+                Part::Broken(error) if self.is_over().await => {
+                    return self.without_channel(CommandFailure::could_not_run(error));
                 }
                 Part::Broken(_) => {}
             }
@@ -182,10 +245,7 @@ impl Applicant<'_> {
 
     /// Joins the channel as soon as it is there; `None` if it is not in time, or the worker is to leave. A transport
     /// that has answered once may be away for a while.
-    async fn join(
-        &mut self,
-        deadline: Option<Instant>,
-    ) -> Result<Option<WorkerEnd>, CommandFailure> {
+    async fn join(&mut self) -> Result<Option<WorkerEnd>, CommandFailure> {
         let mut is_away = false;
         loop {
             let trouble = match self.channel.join(&self.worker).await {
@@ -200,8 +260,9 @@ impl Applicant<'_> {
                 Err(error) if self.has_looked && may_pass(&error) => Some(error),
                 Err(error) => return Err(channel_failure(error)),
             };
-            if self.is_over(deadline).await {
-                return trouble.map_or(Ok(None), |error| Err(channel_failure(error)));
+            if self.is_over().await {
+                let failure = trouble.map(channel_failure);
+                return failure.map_or(Ok(None), |failure| self.without_channel(failure));
             }
             if let Some(error) = trouble
                 && !std::mem::replace(&mut is_away, true)
@@ -212,25 +273,32 @@ impl Applicant<'_> {
     }
 
     /// Pauses before the next look, and says whether there is to be none.
-    async fn is_over(&mut self, deadline: Option<Instant>) -> bool {
-        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        let leaves = self.leaving.wait_for(|leaves| *leaves);
-        is_late || tokio::time::timeout(LOOK_EVERY, leaves).await.is_ok()
+    async fn is_over(&mut self) -> bool {
+        let leaves = self.wished.wait_for(|wish| *wish != Wish::Stay);
+        self.patience.is_over() || tokio::time::timeout(LOOK_EVERY, leaves).await.is_ok()
+    }
+
+    /// A channel that was not there to the end is a failure; but no more than silence to whom silence is enough.
+    fn without_channel<T>(&self, failure: CommandFailure) -> Result<Option<T>, CommandFailure> {
+        if self.patience.is_for_silence() {
+            talk::say(&failure.to_string());
+            return Ok(None);
+        }
+        Err(failure)
     }
 
     async fn take_part(
         &mut self,
         end: WorkerEnd,
-        deadline: Option<Instant>,
         last: Option<&RunId>,
     ) -> Result<Part, CommandFailure> {
         let refusals: Arc<Refusals> = Arc::default();
         let end = secure_control(end, &self.key, &refusals);
         let offer = loop {
-            let mut leaving = self.leaving.clone();
+            let mut wished = self.wished.clone();
             let offer = tokio::select! {
-                offer = await_offer(&end, &refusals, deadline) => offer,
-                _ = leaving.wait_for(|leaves| *leaves) => Ok(None),
+                offer = await_offer(&end, &refusals, &self.patience) => offer,
+                _ = wished.wait_for(|wish| *wish != Wish::Stay) => Ok(None),
             };
             match offer {
                 Ok(Some(offer)) if last == Some(&offer.document.run) => {}
@@ -241,6 +309,7 @@ impl Applicant<'_> {
             }
         };
         let run = offer.document.run.clone();
+        *self.run = Some(run.clone());
         let (verb, destination) = ("working for run", offer.document.settings.destination.url());
         self.say(&format!("worker {}: {verb} {run}, to {destination}", self.worker));
         let settings = self.pins.applied_to(&offer.document.settings);
@@ -255,7 +324,7 @@ impl Applicant<'_> {
             let posted = take_post(offer, end, &self.key, &refusals, worker, &self.pins).await;
             let mut post = posted?;
             post.doors.before_validate = hooks.gate();
-            let departure = post.role.run(post.doors, self.leaving.clone()).await;
+            let departure = post.role.run(post.doors, self.wished.clone()).await;
             Ok(departure.context("work")?)
         };
         let departure: Result<Departure, CommandFailure> = worked.await;
@@ -272,6 +341,9 @@ impl Applicant<'_> {
             }
             Departure::RunOver => ("the run is over", Exit::Clean),
             Departure::Asked => ("left as asked; others finish what it held", Exit::Interrupted),
+            Departure::MasterSilent if self.patience.is_for_silence() => {
+                return Some(self.is_alone(&format!("the master of run {run}")));
+            }
             Departure::MasterSilent => {
                 ("the master has been silent for too long", Exit::CouldNotRun)
             }
@@ -281,15 +353,23 @@ impl Applicant<'_> {
         Some(exit)
     }
 
-    fn came_to_nothing(
-        &self,
-        wait: Option<Duration>,
-        channel: &str,
-    ) -> Result<Exit, CommandFailure> {
-        if *self.leaving.borrow() {
+    /// Says that this worker ends because there is no master.
+    fn is_alone(&self, whom: &str) -> Exit {
+        let silence = self.patience.limit().unwrap_or_default().as_secs_f64();
+        let words = "heard nothing of";
+        let why = "and ends, as --without-master says";
+        talk::say(&format!("worker {}: {words} {whom} for {silence} s, {why}", self.worker));
+        Exit::WithoutMaster
+    }
+
+    fn came_to_nothing(&self, channel: &str) -> Result<Exit, CommandFailure> {
+        if *self.wished.borrow() != Wish::Stay {
             return Ok(Exit::Interrupted);
         }
-        let waited = wait.unwrap_or_default().as_secs();
+        if self.patience.is_for_silence() {
+            return Ok(self.is_alone(&format!("a master on channel {channel}")));
+        }
+        let waited = self.patience.limit().unwrap_or_default().as_secs();
         let error = anyhow!("no master came to channel {channel} within {waited} s");
         Err(CommandFailure::could_not_run(error).advise(
             "start the master, check --channel and the transport, or wait longer by --master-wait",

@@ -14,10 +14,11 @@ use s3bl_core::settings::RunSettings;
 use s3bl_core::wire::{Limits, SealKey};
 use s3bl_core::worker::{Departure, WorkerSettings};
 use s3bl_port::channel::{Channel, MasterEnd};
-use s3bl_roles::worker::{LaneSettings, WorkerDoors, WorkerError, WorkerRole};
+use s3bl_roles::worker::{LaneSettings, Wish, WorkerDoors, WorkerError, WorkerRole};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::Launching;
 use super::place::channel_failure;
 use crate::failure::CommandFailure;
 use crate::wiring::{self, Prepared};
@@ -56,6 +57,8 @@ pub(crate) struct FleetCrew {
     pub summary_every: Duration,
     /// Most requests per second of all together.
     pub requests_max: Option<u32>,
+    /// Who starts them, if the master does.
+    pub launching: Option<Launching>,
 }
 
 /// A crew that is there, or on its way.
@@ -66,8 +69,8 @@ pub(crate) struct Gathered {
     pub settings: MasterSettings,
     /// The workers of this process.
     pub locals: JoinSet<Result<Departure, WorkerError>>,
-    /// Dropped last: local workers leave when nobody can ask them to stay.
-    pub _leave: watch::Sender<bool>,
+    /// Kept as long as the workers of this process work.
+    pub _wishes: watch::Sender<Wish>,
 }
 
 /// Makes the channel, and the workers that belong to this process.
@@ -92,7 +95,7 @@ async fn gather_here(
     let end = channel.lead(&header.run).await.map_err(channel_failure)?;
     let lanes_each = (lanes(run) / workers).max(1);
     let pace = wiring::pace(run, lanes_each * workers);
-    let (leave, leaving) = watch::channel(false);
+    let (wishes, wished) = watch::channel(Wish::Stay);
     let mut locals = JoinSet::new();
     for number in 1..=workers {
         let worker = WorkerId::new(format!("local-{number}")).context("name a worker")?;
@@ -116,7 +119,7 @@ async fn gather_here(
             results: end.results,
             control: end.control,
         };
-        locals.spawn(role.run(doors, leaving.clone()));
+        locals.spawn(role.run(doors, wished.clone()));
     }
     let settings = MasterSettings {
         workers_expected: workers as usize,
@@ -128,7 +131,7 @@ async fn gather_here(
         drain_max: Duration::from_mins(2),
         ..MasterSettings::default()
     };
-    Ok(Gathered { end, settings, locals, _leave: leave })
+    Ok(Gathered { end, settings, locals, _wishes: wishes })
 }
 
 async fn gather_fleet(
@@ -157,8 +160,8 @@ async fn gather_fleet(
         }),
         ..MasterSettings::default()
     };
-    let (leave, _) = watch::channel(false);
-    Ok(Gathered { end, settings, locals: JoinSet::new(), _leave: leave })
+    let (wishes, _) = watch::channel(Wish::Stay);
+    Ok(Gathered { end, settings, locals: JoinSet::new(), _wishes: wishes })
 }
 
 /// What lanes need to know of a run.

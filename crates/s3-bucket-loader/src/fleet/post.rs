@@ -17,9 +17,9 @@ use s3bl_port::channel::WorkerEnd;
 use s3bl_port::control::WorkerControl;
 use s3bl_port::queue::QueueError;
 use s3bl_roles::worker::{WorkerDoors, WorkerRole};
-use tokio::time::Instant;
 
 use super::crew::{BUFFER_BYTES, lane_settings, lanes};
+use super::patience::Patience;
 use crate::args::SourceServiceArgs;
 use crate::failure::CommandFailure;
 use crate::wiring::{self, Prepared, prepare};
@@ -57,6 +57,8 @@ pub(crate) struct Pins {
     pub concurrency: Option<u32>,
     /// How long the master may be silent.
     pub master_silence: Duration,
+    /// How long what is in work then goes on.
+    pub silent_drain_max: Duration,
 }
 
 impl Pins {
@@ -114,15 +116,16 @@ impl From<NoOffer> for CommandFailure {
     }
 }
 
-/// Waits until a master offers a run that is not over; `None` when `deadline` has passed.
+/// Waits until a master offers a run that is not over; `None` when `patience` is over.
 pub(crate) async fn await_offer(
     end: &WorkerEnd,
     refusals: &Refusals,
-    deadline: Option<Instant>,
+    patience: &Patience,
 ) -> Result<Option<Offer>, NoOffer> {
     loop {
-        match end.control.receive(LOOK).await {
+        match end.control.receive(patience.left(LOOK)).await {
             Ok(Some(bytes)) => {
+                patience.hear();
                 let document = decode::<RunDocument>(&bytes)
                     .context("understand the master's run document")
                     .map_err(|error| NoOffer::Failed(CommandFailure::could_not_run(error)))?;
@@ -140,7 +143,7 @@ pub(crate) async fn await_offer(
                 "start master and worker with the same join key, and the same version of the program",
             )));
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if patience.is_over() {
             return Ok(None);
         }
     }
@@ -225,6 +228,7 @@ pub(crate) async fn refuse(
         holding: Vec::new(),
         progress: Progress::default(),
         trouble: Some(causes.join(": ")),
+        farewell: None,
     };
     if let Err(error) = end.control.report(encode(&report)).await {
         tracing::warn!(%error, "the master cannot be told why this worker does not come");
@@ -245,7 +249,11 @@ fn post(
     let role = WorkerRole {
         run: document.run,
         worker,
-        settings: WorkerSettings { silence_max: pins.master_silence, ..WorkerSettings::default() },
+        settings: WorkerSettings {
+            silence_max: pins.master_silence,
+            silent_drain_max: pins.silent_drain_max,
+            ..WorkerSettings::default()
+        },
         lanes: lane_settings(settings),
         lane_count,
         buffer_bytes: BUFFER_BYTES,

@@ -13,6 +13,7 @@ use s3bl_roles::worker::Gate;
 
 use super::process::{Finished, run};
 use crate::args::HookArgs;
+use crate::exit::Exit;
 use crate::failure::CommandFailure;
 
 /// Asks for the shell, in front of a command.
@@ -24,6 +25,7 @@ pub(crate) struct Hooks {
     initialize: Vec<HookCommand>,
     pre_validate: Vec<HookCommand>,
     destroy: Vec<HookCommand>,
+    power_off: Vec<HookCommand>,
     limit: Duration,
     is_quiet: bool,
 }
@@ -53,9 +55,34 @@ impl Hooks {
             initialize: of("--initialize-command", &args.initialize_command)?,
             pre_validate: of("--pre-validate-command", &args.pre_validate_command)?,
             destroy: of("--destroy-command", &args.destroy_command)?,
+            power_off: Vec::new(),
             limit: args.command_timeout,
             is_quiet,
         })
+    }
+
+    /// Takes the commands that this process runs last, of which there may be none.
+    pub(crate) fn with_power_off(
+        self,
+        typed: &[String],
+        uses_shell: bool,
+    ) -> Result<Self, CommandFailure> {
+        let command = |typed: &String| HookCommand::new("--power-off-command", typed, uses_shell);
+        Ok(Self { power_off: typed.iter().map(command).collect::<Result<_, _>>()?, ..self })
+    }
+
+    /// Runs the commands that end this machine, or whatever else is to be last. What they come to changes nothing any more.
+    pub(crate) async fn power_off(&self, run: Option<&RunId>, worker: &str, exit: Exit) {
+        let facts = vec![
+            ("S3BL_RUN", run.map(RunId::as_str).unwrap_or_default().into()),
+            ("S3BL_RUN_WORKER", worker.into()),
+            ("S3BL_EXIT_CODE", (exit as u8).to_string().into()),
+        ];
+        let this = RunHooks { hooks: self.clone(), facts };
+        let done = blocking(move || this.run_all("power-off", &this.hooks.power_off)).await;
+        if let Err(message) = done {
+            tracing::warn!("{message}");
+        }
     }
 
     /// Whether there is any.

@@ -68,6 +68,12 @@ impl FleetStage {
         Self { stage, carrier, nats, channel, key }
     }
 
+    /// The same with another join key.
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        std::fs::write(&self.key, key).unwrap();
+        self
+    }
+
     /// The program with the flags that name the channel.
     pub(crate) fn on_channel(&self, verb: &str) -> Command {
         let mut command = self.stage.program();
@@ -102,9 +108,13 @@ impl FleetStage {
         command.arg("--join-key-file").arg(&self.key);
         command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
         // Defaults of the tests; a test may say otherwise by a flag.
-        let defaults = [("LEASE", "5s"), ("SUMMARY_INTERVAL", "1s"), ("WORKER_WAIT", "60s")];
+        let defaults = [
+            ("LEASE", "5s"),
+            ("SUMMARY_INTERVAL", "1s"),
+            ("WORKER_WAIT", "60s"),
+            ("ENTRIES_PER_MESSAGE", "100"),
+        ];
         command.envs(defaults.map(|(name, value)| (format!("S3BL_{name}"), value)));
-        command.args(["--entries-per-message", "100"]);
         command
     }
 
@@ -248,8 +258,13 @@ impl Talk {
 
     /// Starts a process that says it here.
     pub(crate) fn start(&self, command: &mut Command) -> Running {
+        self.start_with_input(command, Stdio::null())
+    }
+
+    /// As [`Self::start`], with an input.
+    pub(crate) fn start_with_input(&self, command: &mut Command, input: Stdio) -> Running {
         let file = File::create(&self.0).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let child = command.stdin(input).stdout(Stdio::piped()).stderr(file);
         Running(Some(child.spawn().unwrap()))
     }
 
@@ -269,6 +284,11 @@ impl Talk {
 }
 
 impl Running {
+    /// Takes a process that runs.
+    pub(crate) fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {

@@ -14,7 +14,7 @@ pub struct Head {
 
 impl Head {
     /// Reads a head; `None` when the peer closed instead of sending another one.
-    pub(super) fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
+    pub(crate) fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut lines = Vec::new();
         let mut size_bytes = 0;
         loop {

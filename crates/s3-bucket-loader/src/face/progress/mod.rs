@@ -13,5 +13,5 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use screen::{Stderr, above, stderr};
+pub use screen::{Stderr, above, copy_to, stderr};
 pub use show::{Progress, ProgressStyle};

@@ -1,5 +1,6 @@
 //! The live block on a terminal, and a way to write above it.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
@@ -22,6 +23,21 @@ pub fn above<R>(write: impl FnOnce() -> R) -> R {
     }
 }
 
+/// A file that gets whatever is said on stderr, too, if one was asked for.
+static COPY: Mutex<Option<File>> = Mutex::new(None);
+
+/// Copies what is said on stderr from now on; the live block is not said.
+pub fn copy_to(file: File) {
+    *COPY.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+}
+
+fn copy(bytes: &[u8]) {
+    if let Some(file) = COPY.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        // Who reads stderr hears it all the same, and there is nowhere else to tell.
+        let _ = file.write_all(bytes);
+    }
+}
+
 /// Makes a writer to stderr that respects the live block, for logs.
 pub fn stderr() -> Stderr {
     Stderr(())
@@ -33,10 +49,13 @@ pub struct Stderr(());
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        above(|| io::stderr().lock().write(bytes))
+        let written = above(|| io::stderr().lock().write(bytes));
+        copy(&bytes[..*written.as_ref().unwrap_or(&bytes.len())]);
+        written
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        copy(bytes);
         above(|| io::stderr().lock().write_all(bytes))
     }
 
