@@ -1,4 +1,4 @@
-//! Command lines of the pages: each one in a block of shell is put before the parser.
+//! Command lines of the pages: each one, in a block of shell or between backticks, is put before the parser.
 
 use std::fs;
 
@@ -14,6 +14,10 @@ fn commands(page: &str) -> Vec<(usize, String)> {
             continue;
         }
         if !is_shell {
+            // A command without anything more is only named.
+            let is_whole = |span: &&str| span.split_whitespace().count() > 2;
+            let spans = line.split('`').skip(1).step_by(2).filter(is_whole);
+            found.extend(spans.map(|span| (number, span.to_owned())));
             continue;
         }
         let (first, text) = begun.take().unwrap_or_default();
