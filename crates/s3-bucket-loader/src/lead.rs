@@ -100,7 +100,7 @@ async fn run_roles(
         Crew::Local(_) => None,
     };
     // From before anything is made that would be left behind.
-    let (interrupts, interrupted) = mpsc::channel(4);
+    let (interrupts, mut interrupted) = mpsc::channel(4);
     let last_words = last_words(&settings.place, &header.run, launching.is_some());
     let gathered = match signals::forward(interrupts, last_words) {
         Ok(signals) => gather(&settings.crew, header, prepared).await.map(|it| (it, signals)),
@@ -110,13 +110,21 @@ async fn run_roles(
         Ok(gathered) => gathered,
         Err(failure) => return (Err(failure), None),
     };
+    let kept = launching.as_ref().and_then(|launching| launching.kept);
     let (launch, crew) = launching
-        .map(|Launching { launcher, settings }| LaunchRole::new(launcher, settings))
+        .map(|Launching { launcher, settings, .. }| LaunchRole::new(launcher, settings))
         .unzip();
+    // As long as somebody has it, what was launched stays.
+    let hold = crew.as_ref().map(|crew: &CrewDoor| crew.signs.clone());
     let launch = launch.map(|launch| tokio::spawn(launch.run()));
-    let crew = (gathered, crew, interrupted);
-    let led = run_master(ledger, header, prepared, crew, &settings.place, view).await;
-    drop(signals);
+    let crew = (gathered, crew);
+    let place = (&settings.place, view);
+    let led = run_master(ledger, header, prepared, crew, place, &mut interrupted).await;
+    let was_asked = matches!(&led, Ok(outcome) if outcome.ending == Ending::Interrupted);
+    if let Some(kept) = kept.filter(|_| !was_asked) {
+        keep_launched(kept, &mut interrupted).await;
+    }
+    drop((hold, signals));
     let launched = match launch {
         Some(task) => match task.await {
             Ok(outcome) => Some(outcome),
@@ -141,9 +149,9 @@ async fn run_master(
     ledger: Box<dyn Ledger>,
     header: &RunHeader,
     prepared: &Prepared,
-    (gathered, crew, interrupted): (Gathered, Option<CrewDoor>, mpsc::Receiver<()>),
-    place: &RunPlace,
-    view: &Arc<RunView>,
+    (gathered, crew): (Gathered, Option<CrewDoor>),
+    (place, view): (&RunPlace, &Arc<RunView>),
+    interrupted: &mut mpsc::Receiver<()>,
 ) -> Result<MasterOutcome, CommandFailure> {
     let Gathered { end, settings: led_how, mut locals, _wishes } = gathered;
     let doors = MasterDoors {
@@ -155,14 +163,24 @@ async fn run_master(
         crew,
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
+    let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view));
     let resume = place.command(&format!("resume {}", header.run));
-    let outcome = master.run().await;
+    let outcome = master.run(interrupted).await;
     let outcome = outcome.map_err(|error| CommandFailure::could_not_run(error).advise(resume))?;
     while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }
     Ok(outcome)
+}
+
+/// Lets people look at what was launched, until the time is over or one asks for the end.
+async fn keep_launched(kept: Duration, interrupted: &mut mpsc::Receiver<()>) {
+    let seconds = kept.as_secs();
+    talk::say(&format!(
+        "the run is over; what was launched is kept for {seconds} s more, or until Ctrl-C"
+    ));
+    // Either way it is time.
+    let _ = tokio::time::timeout(kept, interrupted.recv()).await;
 }
 
 /// Names what was launched and could not be ended, and counts it for the exit code.

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     BucketArgs, DriftReportArgs, HookArgs, JobArgs, LaunchArgs, LauncherChoice, LeavingArgs,
-    LogUploadArgs, SourceServiceArgs, value,
+    LogUploadArgs, SourceHostArgs, SourceServiceArgs, value,
 };
 
 pub(super) const MASTER_EXAMPLES: &str = "\
@@ -109,6 +109,9 @@ pub struct MasterArgs {
     /// Who starts them.
     #[command(flatten)]
     pub launch: LaunchArgs,
+    /// The machine that has the source.
+    #[command(flatten)]
+    pub source_host: SourceHostArgs,
     /// Whether to look at the source once more.
     #[command(flatten)]
     pub drift: DriftReportArgs,

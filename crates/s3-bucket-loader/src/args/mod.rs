@@ -18,6 +18,7 @@ pub mod places;
 pub mod restore;
 pub mod rights;
 pub mod source;
+pub mod source_host;
 pub mod tags;
 pub mod validate;
 pub mod value;
@@ -44,6 +45,7 @@ pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 pub use places::PlacesArgs;
 pub use restore::RestoreArgs;
 pub use source::{SourceReadArgs, SourceServiceArgs};
+pub use source_host::SourceHostArgs;
 pub use validate::ValidateArgs;
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.

@@ -11,6 +11,7 @@ use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, FleetCrew, JoinKey, LaunchPlan, Place, find_key, make_key};
+use crate::source_host::SourceHostCare;
 use crate::{home, settings, talk};
 
 /// Entries of one batch over a transport that is paid by the message: as many as fit, since their outcomes travel with
@@ -19,6 +20,11 @@ const ENTRIES_MAX: u32 = 2000;
 
 /// `master SRC DEST`.
 pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailure> {
+    let host = SourceHostCare::new(&args.source_host, &args.job.bucket, stage.talk.quiet)?;
+    host.around(lead_new(stage, args)).await
+}
+
+async fn lead_new(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailure> {
     let settings = settings_of(&args.job, &args.fleet)?;
     let lease = settings.batch.lease;
     let bucket = &args.job.bucket;

@@ -33,6 +33,8 @@ pub(crate) struct LaunchPlan {
     pub replacements: u32,
     /// More words for each worker.
     pub worker_options: Vec<String>,
+    /// How long all of it is kept when the run is over.
+    pub kept: Option<Duration>,
 }
 
 /// What is started.
@@ -61,6 +63,8 @@ pub(crate) struct Launching {
     pub launcher: Arc<dyn Launcher>,
     /// How many, and how long they are waited for.
     pub settings: LaunchSettings,
+    /// How long all of it is kept when the run is over.
+    pub kept: Option<Duration>,
 }
 
 impl LaunchPlan {
@@ -84,7 +88,8 @@ impl LaunchPlan {
         let worker_options = shlex::split(typed).ok_or_else(|| {
             CommandFailure::usage(anyhow!("`--worker-options {typed}` has a quote without an end"))
         })?;
-        Ok(Some(Self { kind, replacements: args.replace_workers, worker_options }))
+        let (replacements, kept) = (args.replace_workers, args.auto_shutdown);
+        Ok(Some(Self { kind, replacements, worker_options, kept }))
     }
 
     /// Makes the launcher of a run. `key` is handed to processes only.
@@ -118,7 +123,7 @@ impl LaunchPlan {
             look_every,
             ..LaunchSettings::default()
         };
-        Ok(Launching { launcher, settings })
+        Ok(Launching { launcher, settings, kept: self.kept })
     }
 
     /// The launcher that finds what a run left behind; `None` where nothing outlives its master.
@@ -166,6 +171,7 @@ fn nothing_for_nobody(args: &LaunchArgs) -> Result<(), CommandFailure> {
         ("--ec2-user-data", ec2.ec2_user_data.is_some()),
         ("--worker-options", args.worker_options.is_some()),
         ("--replace-workers", args.replace_workers > 0),
+        ("--auto-shutdown", args.auto_shutdown.is_some()),
     ];
     match named.iter().find(|(_, is_named)| *is_named) {
         Some((flag, _)) => {
@@ -269,6 +275,12 @@ async fn instances(
     _: Ec2Settings,
     _: (Option<&str>, Option<&str>),
 ) -> Result<Arc<dyn Launcher>, CommandFailure> {
+    Err(without_ec2())
+}
+
+/// What a program says to requests for instances that was built without them.
+#[cfg(not(feature = "ec2"))]
+pub(crate) fn without_ec2() -> CommandFailure {
     let error = anyhow!("this program was built without EC2");
-    Err(CommandFailure::usage(error).advise("build it with the feature `ec2`, which is a default"))
+    CommandFailure::usage(error).advise("build it with the feature `ec2`, which is a default")
 }
