@@ -4,6 +4,7 @@ pub mod aws;
 pub mod channel;
 pub mod control;
 pub mod instance;
+pub mod launcher;
 pub mod ledger;
 pub mod queue;
 pub mod source;

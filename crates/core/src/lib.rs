@@ -6,10 +6,11 @@
 //!
 //! Reading order: the words (`id`, `unit`, `limit`, `path`, `checksum`), what is moved (`toc`, `metadata`,
 //! `plan`, `task`), how it is judged (`validate`, `retry`, `throttle`), how it travels (`wire`), what is
-//! remembered (`ledger`), who decides (`master`, `worker`), what is said at the end (`report`).
+//! remembered (`ledger`), who decides (`master`, `worker`), who starts workers (`launch`), what is said at the end (`report`).
 
 pub mod checksum;
 pub mod id;
+pub mod launch;
 pub mod ledger;
 pub mod limit;
 pub mod master;

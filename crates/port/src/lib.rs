@@ -5,6 +5,7 @@
 
 pub mod channel;
 pub mod control;
+pub mod launcher;
 pub mod ledger;
 pub mod pacer;
 pub mod queue;

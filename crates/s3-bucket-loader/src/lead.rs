@@ -12,6 +12,7 @@ use s3bl_core::master::Ending;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use s3bl_port::ledger::Ledger;
+use s3bl_roles::launch::{CrewDoor, LaunchOutcome, LaunchRole};
 use s3bl_roles::master::{MasterDoors, MasterOutcome, MasterRole};
 use s3bl_roles::view::RunView;
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::face::progress::{Progress, ProgressStyle};
 use crate::face::report::{self as face, RunPlace};
 use crate::failure::CommandFailure;
-use crate::fleet::{Crew, Gathered, gather};
+use crate::fleet::{Crew, Gathered, Launching, gather};
 use crate::home::ledger_failure;
 use crate::uploads::{Which, abort_uploads};
 use crate::wiring::Prepared;
@@ -70,9 +71,10 @@ pub(crate) async fn lead(
     let view: Arc<RunView> = Arc::default();
     let bandwidth = header.settings.transfer.bandwidth;
     let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
-    let led = run_roles(ledger, &header, &prepared, &settings, &view).await;
+    let (led, launched) = run_roles(ledger, &header, &prepared, &settings, &view).await;
     progress.finish().await;
-    let left = remove_channel(&settings, &header.run).await;
+    let left = remove_channel(&settings, &header.run).await
+        + tell_launched(launched, &settings.place, &header.run);
     let MasterOutcome { ending, ledger, channel, .. } = led?;
     // An upload whose end nobody told: its worker died, or its word came late.
     let is_lone = matches!(settings.crew, Crew::Local(_)) && !was_taken_up;
@@ -85,34 +87,97 @@ pub(crate) async fn lead(
     conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.place)
 }
 
+/// Lets master and workers do their work, and ends what was launched for it, however that went.
 async fn run_roles(
     ledger: Box<dyn Ledger>,
     header: &RunHeader,
     prepared: &Prepared,
     settings: &LeadSettings,
     view: &Arc<RunView>,
+) -> (Result<MasterOutcome, CommandFailure>, Option<LaunchOutcome>) {
+    let launching = match &settings.crew {
+        Crew::Fleet(fleet) => fleet.launching.clone(),
+        Crew::Local(_) => None,
+    };
+    // From before anything is made that would be left behind.
+    let (interrupts, interrupted) = mpsc::channel(4);
+    let last_words = last_words(&settings.place, &header.run, launching.is_some());
+    let gathered = match signals::forward(interrupts, last_words) {
+        Ok(signals) => gather(&settings.crew, header, prepared).await.map(|it| (it, signals)),
+        Err(failure) => Err(failure),
+    };
+    let (gathered, signals) = match gathered {
+        Ok(gathered) => gathered,
+        Err(failure) => return (Err(failure), None),
+    };
+    let (launch, crew) = launching
+        .map(|Launching { launcher, settings }| LaunchRole::new(launcher, settings))
+        .unzip();
+    let launch = launch.map(|launch| tokio::spawn(launch.run()));
+    let crew = (gathered, crew, interrupted);
+    let led = run_master(ledger, header, prepared, crew, &settings.place, view).await;
+    drop(signals);
+    let launched = match launch {
+        Some(task) => match task.await {
+            Ok(outcome) => Some(outcome),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        },
+        None => None,
+    };
+    (led, launched)
+}
+
+/// What is said when nobody waits for the end any more.
+fn last_words(place: &RunPlace, run: &RunId, is_launched: bool) -> String {
+    let mut words = place.command(&format!("resume {run}"));
+    if is_launched {
+        let cleanup = place.command(&format!("cleanup {run}"));
+        words.push_str(&format!("\nwhat was launched is removed by: {cleanup}"));
+    }
+    words
+}
+
+async fn run_master(
+    ledger: Box<dyn Ledger>,
+    header: &RunHeader,
+    prepared: &Prepared,
+    (gathered, crew, interrupted): (Gathered, Option<CrewDoor>, mpsc::Receiver<()>),
+    place: &RunPlace,
+    view: &Arc<RunView>,
 ) -> Result<MasterOutcome, CommandFailure> {
-    let Gathered { end, settings: led_how, mut locals, _wishes } =
-        gather(&settings.crew, header, prepared).await?;
+    let Gathered { end, settings: led_how, mut locals, _wishes } = gathered;
     let doors = MasterDoors {
         source: Arc::clone(&prepared.source),
         tasks: end.tasks,
         results: end.results,
         control: end.control,
         ledger,
+        crew,
     };
-    let (interrupts, interrupted) = mpsc::channel(4);
-    let resume = settings.place.command(&format!("resume {}", header.run));
-    let signals = signals::forward(interrupts, resume.clone())?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
+    let resume = place.command(&format!("resume {}", header.run));
     let outcome = master.run().await;
-    drop(signals);
     let outcome = outcome.map_err(|error| CommandFailure::could_not_run(error).advise(resume))?;
     while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }
     Ok(outcome)
+}
+
+/// Names what was launched and could not be ended, and counts it for the exit code.
+fn tell_launched(outcome: Option<LaunchOutcome>, place: &RunPlace, run: &RunId) -> u64 {
+    let Some(LaunchOutcome { left, trouble }) = outcome.filter(|it| !it.left.is_empty()) else {
+        return 0;
+    };
+    let names: Vec<String> = left.iter().map(ToString::to_string).collect();
+    let mut words = format!("these were launched and may still be there: {}", names.join(", "));
+    if let Some(trouble) = trouble {
+        words.push_str(&format!("\n  because: {trouble}"));
+    }
+    let next = place.command(&format!("cleanup {run}"));
+    talk::say(&format!("{words}\n  next: {next}"));
+    left.len() as u64
 }
 
 /// Removes the channel of a fleet. What is left is named, and counted for the exit code.

@@ -10,10 +10,10 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::talk;
 
-/// Forwards signals to a run until the returned set is dropped. `resume` is the command that goes on with it.
+/// Forwards signals to a run until the returned set is dropped. `last_words` say how to go on with it.
 pub(crate) fn forward(
     interrupts: mpsc::Sender<()>,
-    resume: String,
+    last_words: String,
 ) -> Result<JoinSet<()>, CommandFailure> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -33,7 +33,7 @@ pub(crate) fn forward(
                 ),
                 2 => talk::say("stopping at once"),
                 _ => {
-                    talk::say(&resume);
+                    talk::say(&last_words);
                     std::process::exit(i32::from(Exit::Interrupted as u8));
                 }
             }

@@ -58,10 +58,19 @@ impl Instance {
     ///
     /// There is no port or no thread.
     pub fn start() -> io::Result<Self> {
+        Self::start_as(Self::ID)
+    }
+
+    /// As [`Self::start`], for the instance of this id.
+    ///
+    /// # Errors
+    ///
+    /// There is no port or no thread.
+    pub fn start_as(id: &str) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
-        shared.state().documents.insert("/latest/meta-data/instance-id", Self::ID.to_owned());
+        shared.state().documents.insert("/latest/meta-data/instance-id", id.to_owned());
         let served = Arc::clone(&shared);
         thread::Builder::new().name("instance".to_owned()).spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {

@@ -56,6 +56,13 @@ pub enum Event {
         /// Whether nothing is heard of the workers any more, so that a drain would wait for nothing.
         is_deaf: bool,
     },
+    /// Whoever launches the workers says how many may be expected from now on.
+    Expect {
+        /// How many.
+        workers: usize,
+        /// Why there are not more, if it went badly.
+        trouble: Option<String>,
+    },
     /// A person asked the run to stop: the first time it drains, the second time it does not.
     Interrupted,
     /// The time that [`Wait`] named has come.

@@ -112,9 +112,9 @@ impl Fleet {
         own.map(|member| member.heard).max()
     }
 
-    /// Whether a worker last said that it holds the batch.
-    pub(super) fn holds(&self, task: TaskId) -> bool {
-        self.members.values().any(|member| member.holding.contains(&task))
+    /// Whether a living worker last said that it holds the batch.
+    pub(super) fn holds(&self, now: Timestamp, patience: Duration, task: TaskId) -> bool {
+        self.living(now, patience).any(|member| member.holding.contains(&task))
     }
 
     /// Workers that have not left and spoke within `patience`.

@@ -58,6 +58,8 @@ pub struct Master {
     /// The run document that told workers to drain.
     stopped_by: (u64, u64),
     interruptions: u32,
+    /// Why nobody who launches workers has any hope of one.
+    forsaken: Option<String>,
     /// Whether no result can come any more.
     is_deaf: bool,
     appended: u64,
@@ -125,6 +127,7 @@ impl Master {
             stop: None,
             stopped_by: (0, 0),
             interruptions: 0,
+            forsaken: None,
             is_deaf: false,
             appended: 0,
             durable: 0,
@@ -174,6 +177,7 @@ impl Master {
                 self.stop_early(now, Ending::Unable(failure));
                 self.is_deaf |= is_deaf;
             }
+            Event::Expect { workers, trouble } => self.expect(now, workers, trouble),
             Event::Interrupted => self.interrupt(now),
             Event::TimedOut => {}
         }
@@ -253,6 +257,19 @@ impl Master {
         }
     }
 
+    /// Fewer workers come than were wanted, or more again. With too few the run does not begin.
+    fn expect(&mut self, now: Timestamp, workers: usize, trouble: Option<String>) {
+        self.settings.workers_expected = workers.max(self.settings.workers_min);
+        let trouble = trouble.unwrap_or_else(|| "they are gone".to_owned());
+        let alive = self.fleet.alive(now, self.silence_max());
+        let wanted = self.settings.workers_min;
+        if self.phase == Phase::Initialized && workers.max(alive) < wanted {
+            let message = format!("{workers} workers can come, and {wanted} are needed: {trouble}");
+            self.stop_without_workers(now, message);
+        }
+        self.forsaken = (workers == 0).then_some(trouble);
+    }
+
     fn interrupt(&mut self, now: Timestamp) {
         self.interruptions += 1;
         self.stop_early(now, Ending::Interrupted);
@@ -321,12 +338,8 @@ impl Master {
             }
         } else if is_late {
             let (wanted, waited) = (self.settings.workers_min, self.settings.worker_wait.as_secs());
-            let mut message = format!("{alive} of {wanted} workers came within {waited} s");
-            for (worker, trouble) in self.fleet.troubles() {
-                message.push_str(&format!("; {worker}: {trouble}"));
-            }
-            let failure = Failure::new(Class::WorkerFault, message, 1);
-            self.stop_early(now, Ending::Unable(failure));
+            let message = format!("{alive} of {wanted} workers came within {waited} s");
+            self.stop_without_workers(now, message);
             self.enter(now, Phase::Shutdown);
         }
     }
@@ -353,11 +366,24 @@ impl Master {
 
     /// Stops a run that no worker works for any more.
     fn stop_if_deserted(&mut self, now: Timestamp) {
-        if self.stop.is_some() || now < self.deserted() {
+        let alive = self.fleet.alive(now, self.silence_max());
+        let forsaken = self.forsaken.as_ref().filter(|_| alive == 0);
+        if self.stop.is_some() || forsaken.is_none() && now < self.deserted() {
             return;
         }
         let waited = self.settings.worker_wait.as_secs();
-        let message = format!("no worker has spoken for {waited} s");
+        let message = match forsaken {
+            Some(trouble) => format!("no worker is left, and none comes: {trouble}"),
+            None => format!("no worker has spoken for {waited} s"),
+        };
+        self.stop_without_workers(now, message);
+    }
+
+    /// Stops for lack of workers, with what those say that cannot work.
+    fn stop_without_workers(&mut self, now: Timestamp, mut message: String) {
+        for (worker, trouble) in self.fleet.troubles() {
+            message.push_str(&format!("; {worker}: {trouble}"));
+        }
         self.stop_early(now, Ending::Unable(Failure::new(Class::WorkerFault, message, 1)));
     }
 
@@ -431,7 +457,8 @@ impl Master {
             self.book.abandon(|_| false);
         } else if self.fleet.all(now, self.silence_max(), self.stopped_by, |_| true) {
             // Every worker knows that the run drains: what none of them holds was withdrawn from the queue.
-            self.book.abandon(|task| self.fleet.holds(task));
+            let patience = self.silence_max();
+            self.book.abandon(|task| self.fleet.holds(now, patience, task));
         }
         let is_listing = self.is_crawling && !is_impatient;
         if self.book.is_empty() && self.pending.is_empty() && !is_listing {

@@ -249,3 +249,58 @@ fn trouble_that_was_told_to_an_earlier_master_stops_nobody() {
 fn a_resumed_master_takes_the_next_epoch() {
     assert_eq!(Led::resumed().master.epoch(), Epoch(2));
 }
+
+fn expect(workers: usize) -> Event {
+    Event::Expect { workers, trouble: Some("no capacity".to_owned()) }
+}
+
+#[test]
+fn a_start_waits_for_no_more_workers_than_can_come() {
+    let mut led = Led::resumed();
+    led.master.settings.workers_expected = 3;
+    led.hear(START, Event::Reported(report()));
+    assert_eq!(led.master.standing().phase, Phase::Initialized);
+    led.hear(START, expect(1));
+    assert_eq!(led.master.standing().phase, Phase::Write);
+}
+
+#[test]
+fn a_start_for_which_too_few_can_come_says_why() {
+    let mut led = Led::resumed();
+    (led.master.settings.workers_expected, led.master.settings.workers_min) = (3, 2);
+    led.hear(START, expect(1));
+    let effects = led.sync(START);
+    let words = "1 workers can come, and 2 are needed: no capacity";
+    let said = effects.iter().find_map(|effect| match effect {
+        Effect::End(Ending::Unable(failure)) => Some(failure.message.as_str()),
+        _ => None,
+    });
+    assert_eq!(said, Some(words), "{effects:?}");
+}
+
+#[test]
+fn a_run_whose_last_worker_is_gone_for_good_does_not_wait_for_another() {
+    let mut led = Led::writing();
+    led.hear(START, expect(0));
+    assert!(!led.master.standing().is_stopping, "its last worker was heard just now");
+    let later = START.after(led.master.silence_max());
+    led.hear(later, Event::TimedOut);
+    assert!(led.master.standing().is_stopping);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_what_a_dead_worker_held() {
+    let mut led = Led::writing();
+    let holding = WorkerReport { sequence: 2, holding: vec![TaskId(1)], ..report() };
+    led.hear(START, Event::Reported(holding));
+    led.hear(START, Event::Interrupted);
+    led.sync(START);
+    let document = (led.master.epoch.0, led.master.revision);
+    let knows = WorkerReport { sequence: 3, holding: vec![TaskId(1)], document, ..report() };
+    led.hear(START, Event::Reported(knows));
+    assert_eq!(led.master.standing().out, 1, "its worker finishes the batch");
+    let later = START.after(led.master.silence_max());
+    led.hear(later, Event::TimedOut);
+    assert_eq!(led.master.standing().out, 0);
+    assert!(later < START.after(MasterSettings::default().drain_max));
+}

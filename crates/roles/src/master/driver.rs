@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally};
-use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings};
+use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings, Phase};
 use s3bl_core::task::{Class, Failure};
 use s3bl_core::wire::{ResultBody, ResultMessage, WireFinding, WorkerReport, encode};
 use s3bl_port::control::MasterControl;
@@ -26,6 +26,7 @@ use super::pump::{self, Incoming};
 use super::trouble::{Door, Patience, Troubles};
 use crate::cause::with_causes;
 use crate::clock::Clock;
+use crate::launch::{CrewDoor, Expectation, Sign};
 use crate::view::{Base, RunView};
 
 mod dispatch;
@@ -42,6 +43,8 @@ pub struct MasterDoors {
     pub control: Arc<dyn MasterControl>,
     /// The ledger, with its header written.
     pub ledger: Box<dyn Ledger>,
+    /// Whoever launches the workers, if anybody does.
+    pub crew: Option<CrewDoor>,
 }
 
 /// A master that leads one run.
@@ -99,7 +102,7 @@ impl MasterRole {
     /// Leads the run to its end.
     pub async fn run(self) -> Result<MasterOutcome, MasterError> {
         let Self { doors, settings, crawl_threads, view, mut interrupts } = self;
-        let MasterDoors { source, tasks, results, control, mut ledger } = doors;
+        let MasterDoors { source, tasks, results, control, mut ledger, crew } = doors;
         let header = ledger.header()?;
         let (recovered, planned) = recover(ledger.as_mut())?;
         let base = Base { write: recovered.write.clone(), validate: recovered.validate.clone() };
@@ -130,6 +133,7 @@ impl MasterRole {
             receipts: BTreeMap::new(),
             last_receipt: 0,
             errands: JoinSet::new(),
+            crew,
             ending: None,
         };
         let ended = driver.drive(&mut incoming, &mut interrupts).await;
@@ -190,6 +194,7 @@ struct Driver {
     last_receipt: u64,
     /// What is being said to the queues, while the loop goes on.
     errands: JoinSet<Errand>,
+    crew: Option<CrewDoor>,
     ending: Option<Ending>,
 }
 
@@ -229,11 +234,17 @@ impl Driver {
     }
 
     fn feed(&mut self, event: Event) {
+        if let (Event::Reported(report), Some(crew)) = (&event, &self.crew) {
+            tell(crew, Sign::Heard(report.worker.clone()));
+        }
         let phase = self.machine.standing().phase;
         self.machine.handle(self.clock.now(), event);
         let standing = self.machine.standing();
         if standing.phase != phase {
             tracing::info!(phase = standing.phase.as_str(), "the run enters a phase");
+            if let (Phase::Shutdown, Some(crew)) = (standing.phase, &self.crew) {
+                tell(crew, Sign::Closing);
+            }
         }
         self.view.update(&standing, &self.base);
         let hunger = i64::try_from(self.machine.hunger()).unwrap_or(i64::MAX);
@@ -263,6 +274,10 @@ impl Driver {
                 Incoming::Result { message, receipt } => self.delivered(*message, receipt).await?,
             },
             Some(errand) = self.errands.join_next() => event_of(errand),
+            expectation = next_expectation(&mut self.crew) => Event::Expect {
+                workers: usize::try_from(expectation.workers).unwrap_or(usize::MAX),
+                trouble: expectation.trouble,
+            },
             message = next_crawl_message(&mut self.crawl), if has_room => self.crawled(message),
             () = sleep_until(due) => Event::TimedOut,
         };
@@ -459,6 +474,22 @@ fn event_of(errand: Result<Errand, JoinError>) -> Event {
         Ok(Errand::Done) => Event::TimedOut,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Event::TimedOut,
+    }
+}
+
+/// Tells whoever launches the workers; one that is gone need not hear.
+fn tell(crew: &CrewDoor, sign: Sign) {
+    let _ = crew.signs.send(sign);
+}
+
+async fn next_expectation(crew: &mut Option<CrewDoor>) -> Expectation {
+    let expectation = match crew {
+        Some(crew) => crew.expectations.recv().await,
+        None => None,
+    };
+    match expectation {
+        Some(expectation) => expectation,
+        None => std::future::pending().await,
     }
 }
 

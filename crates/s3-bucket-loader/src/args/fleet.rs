@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{
-    BucketArgs, DriftReportArgs, HookArgs, JobArgs, LeavingArgs, LogUploadArgs, SourceServiceArgs,
-    value,
+    BucketArgs, DriftReportArgs, HookArgs, JobArgs, LaunchArgs, LauncherChoice, LeavingArgs,
+    LogUploadArgs, SourceServiceArgs, value,
 };
 
 pub(super) const MASTER_EXAMPLES: &str = "\
@@ -61,7 +61,8 @@ pub struct ChannelArgs {
 #[command(next_help_heading = "Channel")]
 pub struct JoinKeyArgs {
     /// File with the join key, any text of 32 bytes or more, the same for master and workers; or the key itself in the
-    /// environment variable S3BL_JOIN_KEY [default of a master: makes one]
+    /// environment variable S3BL_JOIN_KEY; `-` is the first line of standard input, and a worker leaves when that input ends
+    /// [default of a master: makes one]
     #[arg(long, env = "S3BL_JOIN_KEY_FILE", value_name = "FILE")]
     pub join_key_file: Option<PathBuf>,
 }
@@ -105,6 +106,9 @@ pub struct MasterArgs {
     /// How they are led.
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// Who starts them.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
     /// Whether to look at the source once more.
     #[command(flatten)]
     pub drift: DriftReportArgs,
@@ -169,6 +173,9 @@ pub struct CleanupArgs {
     /// Remove the channel although a master speaks on it: its run stops after a while, and can be resumed
     #[arg(long, conflicts_with = "run")]
     pub force: bool,
+    /// What launched the workers of a channel of which this machine knows nothing; `ec2` ends their instances too
+    #[arg(long, env = "S3BL_LAUNCHER", default_value = "none", value_name = "LAUNCHER")]
+    pub launcher: LauncherChoice,
     /// The channel, for a run of which this machine knows nothing.
     #[command(flatten)]
     pub channel: ChannelArgs,

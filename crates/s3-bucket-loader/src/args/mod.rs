@@ -9,6 +9,7 @@ pub mod docs;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
+pub mod launch;
 pub mod leaving;
 pub mod log_upload;
 pub mod monitor;
@@ -35,6 +36,7 @@ pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
 };
 pub use hook::HookArgs;
+pub use launch::{Ec2Args, LaunchArgs, LauncherChoice, ShutdownBehavior, SpotChoice};
 pub use leaving::{LeavingArgs, Rebalance, SpotNotices};
 pub use log_upload::LogUploadArgs;
 pub use monitor::MonitorArgs;
@@ -404,9 +406,9 @@ pub struct RunArgs {
     /// Requests in flight [default: as the run was started]
     #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
-    /// Workers in this process; of a fleet, those that the start waits for
-    #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub workers: u32,
+    /// Workers in this process [default: 1]; of a fleet, those that the start waits for [default: as the run was started]
+    #[arg(long, env = "S3BL_WORKERS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub workers: Option<u32>,
     /// The secret shared with workers of a fleet.
     #[command(flatten)]
     pub join_key: JoinKeyArgs,

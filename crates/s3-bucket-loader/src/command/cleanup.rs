@@ -1,21 +1,24 @@
 //! `cleanup`: removes what a master that was killed left behind, and nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use s3bl_core::id::{RunId, WorkerId};
+use s3bl_core::launch::{Condition, MemberId};
 use s3bl_core::settings::RunSettings;
 use s3bl_port::channel::Channel;
 use s3bl_port::control::WorkerControl;
+use s3bl_port::launcher::{LaunchError, Launcher};
 use s3bl_port::ledger::Ledger;
 use s3bl_port::queue::QueueError;
 use tokio::time::Instant;
 
 use super::Stage;
-use crate::args::CleanupArgs;
+use crate::args::{CleanupArgs, LauncherChoice};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{Place, channel_failure};
+use crate::fleet::{Place, channel_failure, find_instances};
 use crate::home::ledger_failure;
 use crate::talk;
 use crate::uploads::{Which, abort_uploads};
@@ -30,6 +33,7 @@ struct Removed {
     run: String,
     channel: Vec<String>,
     uploads: u64,
+    launched: Vec<String>,
 }
 
 /// `cleanup RUN` and `cleanup --channel NAME`.
@@ -48,13 +52,17 @@ pub(crate) async fn cleanup(stage: &Stage, args: &CleanupArgs) -> Result<Exit, C
 }
 
 fn in_words(removed: &Removed) -> String {
-    let Removed { run, channel, uploads } = removed;
-    if channel.is_empty() && *uploads == 0 {
+    let Removed { run, channel, uploads, launched } = removed;
+    if channel.is_empty() && *uploads == 0 && launched.is_empty() {
         return format!("run {run} left nothing behind\n");
     }
-    let names: String = channel.iter().map(|name| format!("  {name}\n")).collect();
+    let of_fleet = match launched.len() {
+        0 => String::new(),
+        count => format!(", {count} instances"),
+    };
+    let names: String = channel.iter().chain(launched).map(|name| format!("  {name}\n")).collect();
     format!(
-        "run {run}: removed {} of its channel and {uploads} incomplete uploads\n{names}",
+        "run {run}: removed {} of its channel{of_fleet} and {uploads} incomplete uploads\n{names}",
         channel.len()
     )
 }
@@ -66,6 +74,11 @@ async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Remove
         Ok(ledger) => ledger,
         Err(_) if matches!(stage.home.is_in_use(run), Ok(true)) => return Err(is_led_here(run)),
         Err(failure) => return Err(failure),
+    };
+    // What costs by the hour goes first.
+    let launched = match Place::find(&folder)?.and_then(|place| place.launch) {
+        Some(plan) => remove_launched(run, plan.finder(run).await?).await?,
+        None => Vec::new(),
     };
     let place = match Place::find(&folder)? {
         Some(place) => Some(place),
@@ -93,7 +106,7 @@ async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Remove
         let failure = CommandFailure::could_not_run(error).advise("see log.ndjson of the run");
         return Err(CommandFailure { exit: Exit::Leftover, ..failure });
     }
-    Ok(Removed { run: run.to_string(), channel, uploads: before })
+    Ok(Removed { run: run.to_string(), channel, uploads: before, launched })
 }
 
 async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, CommandFailure> {
@@ -101,7 +114,7 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
     let channel = place.open().await?;
     let Some(run) = channel.owner().await.map_err(channel_failure)? else {
         let run = "(none)".to_owned();
-        return Ok(Removed { run, channel: Vec::new(), uploads: 0 });
+        return Ok(Removed { run, channel: Vec::new(), uploads: 0, launched: Vec::new() });
     };
     if !args.force {
         // A run is led where its ledger is, and nowhere else.
@@ -112,8 +125,38 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
             Ok(false) | Err(_) => refuse_if_led(channel.as_ref(), &place, &run).await?,
         }
     }
+    let finder = match args.launcher {
+        LauncherChoice::Ec2 => {
+            let (region, profile) = (args.bucket.region.as_deref(), args.bucket.profile.as_deref());
+            Some(find_instances(&run, region, profile).await?)
+        }
+        LauncherChoice::None | LauncherChoice::Process => None,
+    };
+    let launched = remove_launched(&run, finder).await?;
     let removed = channel.remove(&run).await.map_err(channel_failure)?;
-    Ok(Removed { run: run.to_string(), channel: removed, uploads: 0 })
+    Ok(Removed { run: run.to_string(), channel: removed, uploads: 0, launched })
+}
+
+/// Ends what a launcher started for a run and is still there.
+async fn remove_launched(
+    run: &RunId,
+    finder: Option<Arc<dyn Launcher>>,
+) -> Result<Vec<String>, CommandFailure> {
+    let Some(finder) = finder else {
+        return Ok(Vec::new());
+    };
+    let failed = |error: LaunchError| {
+        let failure = CommandFailure::could_not_run(error)
+            .advise(format!("mend that, and say `cleanup {run}` again"));
+        CommandFailure { exit: Exit::Leftover, ..failure }
+    };
+    let seen = finder.look().await.map_err(failed)?;
+    let there = seen.into_iter().filter(|sighting| sighting.condition != Condition::Gone);
+    let members: Vec<MemberId> = there.map(|sighting| sighting.member.id).collect();
+    if !members.is_empty() {
+        finder.terminate(&members).await.map_err(failed)?;
+    }
+    Ok(members.into_iter().map(|member| member.0).collect())
 }
 
 fn is_led_here(run: &RunId) -> CommandFailure {

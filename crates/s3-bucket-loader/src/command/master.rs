@@ -10,7 +10,7 @@ use super::{Stage, drift};
 use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{Crew, FleetCrew, Place, find_key, make_key};
+use crate::fleet::{Crew, FleetCrew, JoinKey, LaunchPlan, Place, find_key, make_key};
 use crate::{home, settings, talk};
 
 /// Entries of one batch over a transport that is paid by the message: as many as fit, since their outcomes travel with
@@ -21,9 +21,11 @@ const ENTRIES_MAX: u32 = 2000;
 pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailure> {
     let settings = settings_of(&args.job, &args.fleet)?;
     let lease = settings.batch.lease;
+    let bucket = &args.job.bucket;
+    let launch = LaunchPlan::of(&args.launch, bucket.region.as_ref(), bucket.profile.as_ref())?;
     // What can be known before a run is made: the transport answers, and the key can be read.
     let named_key = find_key(args.join_key.join_key_file.as_deref(), None)?;
-    let probe = Place::new(&args.channel, &args.job.bucket, Some("probe"), lease)?;
+    let probe = Place::new(&args.channel, bucket, Some("probe"), lease)?;
     probe.open().await?;
     let (prepared, settings) = prepare_new(stage, settings, None).await?;
     let (ledger, header) = new_run(stage, home::new_run(), settings)?;
@@ -33,7 +35,10 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
         worker_wait: args.fleet.worker_wait,
         summary_every: args.fleet.summary_interval,
         requests_max: args.fleet.rps_limit,
-        ..Place::new(&args.channel, &args.job.bucket, name, lease)?
+        workers: args.fleet.workers,
+        workers_min: args.fleet.min_workers.min(args.fleet.workers),
+        launch,
+        ..Place::new(&args.channel, bucket, name, lease)?
     };
     place.keep(&folder)?;
     let (key, key_file) = match named_key {
@@ -43,19 +48,38 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
             (key, Some(path))
         }
     };
-    say_how_to_join(stage, &place, key_file.as_deref());
-    let crew = Crew::Fleet(Box::new(FleetCrew {
-        channel: place.open().await?,
-        key,
-        workers: args.fleet.workers,
-        workers_min: args.fleet.min_workers.min(args.fleet.workers),
-        worker_wait: place.worker_wait,
-        summary_every: place.summary_every,
-        requests_max: place.requests_max,
-    }));
+    let crew = fleet_crew(stage, &header.run, &place, &key, key_file.as_deref()).await?;
     let led = lead_run(stage, Box::new(ledger), &header, prepared, crew).await?;
     let led = drift::at_end(stage, led, args.drift.drift_report).await?;
     Ok(show(stage, &led))
+}
+
+/// The crew that comes to a place, launched or not.
+async fn fleet_crew(
+    stage: &Stage,
+    run: &RunId,
+    place: &Place,
+    key: &JoinKey,
+    key_file: Option<&Path>,
+) -> Result<Crew, CommandFailure> {
+    let folder = stage.home.run_folder(run);
+    let launching = match &place.launch {
+        Some(plan) => Some(plan.launching(run, place, key, &folder).await?),
+        None => {
+            say_how_to_join(stage, place, key_file);
+            None
+        }
+    };
+    Ok(Crew::Fleet(Box::new(FleetCrew {
+        channel: place.open().await?,
+        key: key.seal.clone(),
+        workers: place.workers,
+        workers_min: place.workers_min,
+        worker_wait: place.worker_wait,
+        summary_every: place.summary_every,
+        requests_max: place.requests_max,
+        launching,
+    })))
 }
 
 fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandFailure> {
@@ -96,14 +120,7 @@ pub(super) async fn crew_of(
             .advise("say --join-key-file FILE, or set S3BL_JOIN_KEY")
     })?;
     let key_file = named.map(Path::to_owned).or_else(|| kept.exists().then_some(kept));
-    say_how_to_join(stage, place, key_file.as_deref());
-    Ok(Crew::Fleet(Box::new(FleetCrew {
-        channel: place.open().await?,
-        key,
-        workers: args.workers,
-        workers_min: 1,
-        worker_wait: place.worker_wait,
-        summary_every: place.summary_every,
-        requests_max: place.requests_max,
-    })))
+    let workers = args.workers.unwrap_or(place.workers);
+    let place = Place { workers, workers_min: place.workers_min.min(workers), ..place.clone() };
+    fleet_crew(stage, run, &place, &key, key_file.as_deref()).await
 }

@@ -127,7 +127,7 @@ async fn lead_on(
     }
     let crew = match Place::find(&stage.home.run_folder(&header.run))? {
         Some(place) => crew_of(stage, &header.run, &place, args).await?,
-        None => Crew::Local(args.workers),
+        None => Crew::Local(args.workers.unwrap_or(1)),
     };
     let led = lead_run(stage, ledger, &header, prepared, crew).await?;
     let led = drift::at_end(stage, led, args.drift.drift_report).await?;

@@ -17,7 +17,7 @@ use super::Stage;
 use crate::args::StatusArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{Patience, Place, await_offer, channel_failure, find_key};
+use crate::fleet::{Patience, Place, await_offer, channel_failure, need_key};
 use crate::home::ledger_failure;
 use crate::talk;
 
@@ -125,11 +125,7 @@ const HEARING: Duration = Duration::from_secs(30);
 
 /// `status --channel NAME`, from any machine that reaches the transport.
 pub(crate) async fn of_channel(stage: &Stage, args: &StatusArgs) -> Result<Exit, CommandFailure> {
-    let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
-        CommandFailure::usage(anyhow!("there is no join key")).advise(
-            "say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY",
-        )
-    })?;
+    let key = need_key(args.join_key.join_key_file.as_deref())?.seal;
     let place = Place::new(&args.channel, &args.bucket, None, Duration::from_mins(1))?;
     let channel = place.open().await?;
     let chance: String = std::iter::repeat_with(fastrand::lowercase).take(6).collect();

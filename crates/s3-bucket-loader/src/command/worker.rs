@@ -20,7 +20,8 @@ use crate::args::{LeavingArgs, WorkerArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{
-    NoOffer, Patience, Pins, Place, await_offer, channel_failure, find_key, refuse, take_post,
+    NoOffer, Patience, Pins, Place, await_offer, channel_failure, leave_with_input, need_key,
+    refuse, take_post,
 };
 use crate::hook::Hooks;
 use crate::log_upload::WorkerLog;
@@ -85,15 +86,12 @@ async fn attend(
     log: &WorkerLog,
     run: &mut Option<RunId>,
 ) -> Result<Exit, CommandFailure> {
-    let key = find_key(args.join_key.join_key_file.as_deref(), None)?.ok_or_else(|| {
-        CommandFailure::usage(anyhow!("there is no join key")).advise(
-            "say --join-key-file FILE with the file that the master named, or set S3BL_JOIN_KEY",
-        )
-    })?;
+    let key = need_key(args.join_key.join_key_file.as_deref())?.seal;
     let place = Place::new(&args.channel, &args.bucket, None, ANY_LEASE)?;
     let pins = pins(args)?;
     let channel = place.open().await?;
     let (wishes, wished) = watch::channel(Wish::Stay);
+    leave_with_input(args.join_key.join_key_file.as_deref(), wishes.clone())?;
     let signals = signals::leave_on_signal(wishes.clone())?;
     let notices = spot::heed(&args.leaving, wishes).await;
     let patience = match args.leaving.without_master {

@@ -18,6 +18,7 @@ use s3bl_roles::worker::{LaneSettings, Wish, WorkerDoors, WorkerError, WorkerRol
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::Launching;
 use super::place::channel_failure;
 use crate::failure::CommandFailure;
 use crate::wiring::{self, Prepared};
@@ -56,6 +57,8 @@ pub(crate) struct FleetCrew {
     pub summary_every: Duration,
     /// Most requests per second of all together.
     pub requests_max: Option<u32>,
+    /// Who starts them, if the master does.
+    pub launching: Option<Launching>,
 }
 
 /// A crew that is there, or on its way.

@@ -10,6 +10,7 @@ use s3bl_adapters::channel::nats::{NatsChannel, NatsSettings};
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use serde::{Deserialize, Serialize};
 
+use super::LaunchPlan;
 use crate::args::{BucketArgs, ChannelArgs, Transport};
 use crate::failure::CommandFailure;
 
@@ -31,6 +32,12 @@ pub(crate) struct Place {
     pub summary_every: Duration,
     /// Most requests per second of all together.
     pub requests_max: Option<u32>,
+    /// How many of them are waited for.
+    pub workers: u32,
+    /// With how many the run starts all the same.
+    pub workers_min: u32,
+    /// Who starts them, if the master does.
+    pub launch: Option<LaunchPlan>,
 }
 
 /// What carries the messages, and where it is.
@@ -94,6 +101,9 @@ impl Place {
             worker_wait: Duration::from_mins(10),
             summary_every: Duration::from_secs(5),
             requests_max: None,
+            workers: 1,
+            workers_min: 1,
+            launch: None,
         })
     }
 
@@ -152,26 +162,40 @@ impl Place {
         opened.map_err(channel_failure)
     }
 
-    /// The flags with which a worker finds this place.
+    /// The flags with which a worker finds this place, as a line for a shell.
     pub(crate) fn worker_flags(&self) -> String {
-        let channel = &self.channel;
+        let words = self.worker_words();
+        shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+    }
+
+    /// The flags with which a worker finds this place, as words.
+    pub(crate) fn worker_words(&self) -> Vec<String> {
+        let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let channel = ("channel", Some(self.channel.clone()));
+        let flags = match &self.transport {
+            TransportPlace::Aws { region, profile } => vec![
+                ("transport", Some("aws".to_owned())),
+                channel,
+                ("region", region.clone()),
+                ("profile", profile.clone()),
+            ],
+            TransportPlace::Nats { url, credentials, ca, .. } => vec![
+                ("transport", Some("nats".to_owned())),
+                ("nats-url", Some(url.clone())),
+                channel,
+                ("nats-credentials", shown(credentials)),
+                ("nats-ca", shown(ca)),
+            ],
+        };
+        let words = |(name, value): (&str, Option<String>)| Some([format!("--{name}"), value?]);
+        flags.into_iter().filter_map(words).flatten().collect()
+    }
+
+    /// The region of the transport, if one was named.
+    pub(crate) fn region(&self) -> Option<&str> {
         match &self.transport {
-            TransportPlace::Aws { region, profile } => {
-                let flag = |name: &str, value: &Option<String>| {
-                    value.as_ref().map(|value| format!(" --{name} {value}")).unwrap_or_default()
-                };
-                let (region, profile) = (flag("region", region), flag("profile", profile));
-                format!("--transport aws --channel {channel}{region}{profile}")
-            }
-            TransportPlace::Nats { url, credentials, ca, .. } => {
-                let flag = |name: &str, value: &Option<PathBuf>| {
-                    let shown = value.as_ref().map(|value| value.display());
-                    shown.map(|value| format!(" --{name} {value}")).unwrap_or_default()
-                };
-                let credentials = flag("nats-credentials", credentials);
-                let ca = flag("nats-ca", ca);
-                format!("--transport nats --nats-url {url} --channel {channel}{credentials}{ca}")
-            }
+            TransportPlace::Aws { region, .. } => region.as_deref(),
+            TransportPlace::Nats { .. } => None,
         }
     }
 }

@@ -70,6 +70,12 @@ impl FleetStage {
         Self { stage, carrier, nats, channel, entries_per_message: 100, key }
     }
 
+    /// The same with another join key.
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        std::fs::write(&self.key, key).unwrap();
+        self
+    }
+
     /// The program with the flags that name the channel.
     pub(crate) fn on_channel(&self, verb: &str) -> Command {
         let mut command = self.stage.program();
@@ -250,8 +256,13 @@ impl Talk {
 
     /// Starts a process that says it here.
     pub(crate) fn start(&self, command: &mut Command) -> Running {
+        self.start_with_input(command, Stdio::null())
+    }
+
+    /// As [`Self::start`], with an input.
+    pub(crate) fn start_with_input(&self, command: &mut Command, input: Stdio) -> Running {
         let file = File::create(&self.0).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let child = command.stdin(input).stdout(Stdio::piped()).stderr(file);
         Running(Some(child.spawn().unwrap()))
     }
 
@@ -271,6 +282,11 @@ impl Talk {
 }
 
 impl Running {
+    /// Takes a process that runs.
+    pub(crate) fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {

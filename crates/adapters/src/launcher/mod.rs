@@ -1,0 +1,4 @@
+//! What starts workers.
+
+pub mod ec2;
+pub mod process;

@@ -1,0 +1,297 @@
+//! Workers that the master launches as EC2 instances, in moto's EC2. What boots them is the test: it takes the user data
+//! that EC2 was given and runs them as root where `/usr/local/bin` and `/run` are their own, with an instance metadata
+//! service that tells the instance's id.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use s3bl_testkit::{Instance, Kind, Server, Tool, Tree};
+use serde_json::Value;
+
+use crate::fleet_stage::{FleetStage, Running, start};
+use crate::stage::{Ended, Stage, many_files};
+
+/// A key that is found nowhere but where it was put.
+const KEY: &str = "canary-key-of-the-tests-0123456789abcdef";
+const REGION: &str = "us-east-1";
+
+/// A fleet with an EC2 of its own.
+struct Cloud {
+    fleet: FleetStage,
+    image: String,
+    subnets: Vec<String>,
+    group: String,
+}
+
+impl Cloud {
+    fn new(label: &str) -> Self {
+        let stage = Stage::at(Server::start(Kind::Moto).unwrap(), label);
+        let fleet = FleetStage::over(stage, None).with_key(KEY);
+        let ask = |arguments: &[&str]| -> Value {
+            serde_json::from_str(&fleet.aws(arguments).unwrap()).unwrap()
+        };
+        let ec2 = |what: &str, query: &str| -> Vec<String> {
+            let mut found: Vec<String> =
+                serde_json::from_value(ask(&["ec2", what, "--query", query])).unwrap();
+            found.sort();
+            found
+        };
+        let image = ec2("describe-images", "Images[].ImageId").remove(0);
+        let subnets = ec2("describe-subnets", "Subnets[].SubnetId");
+        let group = ec2("describe-security-groups", "SecurityGroups[].GroupId").remove(0);
+        let key = ["--name", "/s3bl/key", "--type", "SecureString", "--value", KEY];
+        fleet.aws(&[&["ssm", "put-parameter"][..], &key].concat()).unwrap();
+        // The program, as far as an instance needs to fetch it: it is on this machine already.
+        let program = fleet.stage.home.path().join("program");
+        let real = fleet.stage.program().get_program().to_owned();
+        let script = format!("#!/bin/sh\nexec {} \"$@\"\n", real.display());
+        std::fs::write(&program, script).unwrap();
+        let to = format!("s3://{}/program", fleet.stage.bucket);
+        fleet.aws(&["s3", "cp", program.to_str().unwrap(), &to]).unwrap();
+        Self { fleet, image, subnets: subnets[..2].to_vec(), group }
+    }
+
+    /// A master that launches so many instances.
+    fn master(&self, tree: &Tree, workers: u32) -> Command {
+        let fleet = &self.fleet;
+        let mut command = fleet.master(tree, workers);
+        command.args(["--launcher", "ec2", "--region", REGION, "--ec2-image", &self.image]);
+        command.args(["--ec2-instance-type", "t3.micro", "--ec2-security-group", &self.group]);
+        command.args(["--ec2-subnet", &self.subnets.join(","), "--ec2-join-key", "ssm:/s3bl/key"]);
+        command.args(["--ec2-program", &format!("s3://{}/program", fleet.stage.bucket)]);
+        command
+    }
+
+    /// The instances that carry the channel's tag, by id.
+    fn instances(&self) -> BTreeMap<String, Value> {
+        let filter = format!("Name=tag:s3bl-channel,Values={}", self.fleet.channel);
+        let ask = ["ec2", "describe-instances", "--filters", &filter];
+        let query = ["--query", "Reservations[].Instances[]"];
+        let reply = self.fleet.aws(&[&ask[..], &query].concat()).unwrap();
+        let instances: Vec<Value> = serde_json::from_str(&reply).unwrap();
+        let id = |it: &Value| it["InstanceId"].as_str().unwrap().to_owned();
+        instances.into_iter().map(|instance| (id(&instance), instance)).collect()
+    }
+
+    fn running(&self) -> Vec<String> {
+        let is_running = |it: &Value| it["State"]["Name"] == "running";
+        self.instances().into_iter().filter(|(_, it)| is_running(it)).map(|(id, _)| id).collect()
+    }
+
+    fn await_running(&self, count: usize) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let running = self.running();
+            if running.len() == count {
+                return running;
+            }
+            assert!(Instant::now() < deadline, "{:#?}", self.instances());
+        }
+    }
+
+    #[track_caller]
+    fn assert_all_gone(&self, launched: usize) {
+        let instances = self.instances();
+        assert_eq!(instances.len(), launched, "{instances:#?}");
+        for instance in instances.values() {
+            assert_eq!(instance["State"]["Name"], "terminated", "{instance:#}");
+        }
+    }
+
+    fn user_data(&self, id: &str) -> Vec<u8> {
+        use base64::Engine as _;
+        let ask = ["ec2", "describe-instance-attribute", "--attribute", "userData"];
+        let query = ["--instance-id", id, "--query", "UserData.Value", "--output", "text"];
+        let text = self.fleet.aws(&[&ask[..], &query].concat()).unwrap();
+        base64::engine::general_purpose::STANDARD.decode(text.trim()).unwrap()
+    }
+
+    /// Runs an instance's user data. What it asks of systemd goes to `off` in the folder.
+    fn boot(&self, id: &str, folder: &Path) -> (Instance, Running) {
+        let metadata = Instance::start_as(id).unwrap();
+        let [fakes, local] = ["fakes", "local"].map(|name| folder.join(name));
+        for folder in [&fakes, &local] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let off = folder.join("off");
+        for name in ["systemctl", "poweroff", "shutdown"] {
+            let path = fakes.join(name);
+            let script = format!("#!/bin/sh\necho \"$0 $*\" >> {}\n", off.display());
+            std::fs::write(&path, script).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let aws = Tool::Aws.command(&self.fleet.stage.server.endpoint_url()).unwrap();
+        symlink(aws.get_program(), fakes.join("aws")).unwrap();
+        let script = folder.join("user-data");
+        std::fs::write(&script, self.user_data(id)).unwrap();
+        let own =
+            "mount -t tmpfs none /run && mount --bind \"$1\" /usr/local/bin && exec bash \"$2\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", own, "sh"]);
+        command.arg(&local).arg(&script).env_clear();
+        command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", fakes.display()));
+        command.env("HOME", folder).env("AWS_ENDPOINT_URL", self.fleet.stage.server.endpoint_url());
+        command.env("AWS_ACCESS_KEY_ID", Server::ACCESS_KEY);
+        command.env("AWS_SECRET_ACCESS_KEY", Server::SECRET_KEY);
+        command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint_url());
+        let said = std::fs::File::create(folder.join("said")).unwrap();
+        let command = command.stdout(said.try_clone().unwrap()).stderr(said).stdin(Stdio::null());
+        (metadata, Running::of(command.spawn().unwrap()))
+    }
+}
+
+#[test]
+fn instances_boot_by_their_user_data_load_a_tree_and_are_terminated() {
+    let (cloud, tree) = (Cloud::new("instances"), many_files(300));
+    let stage = &cloud.fleet.stage;
+    let master = start(&mut cloud.master(&tree, 2));
+    let ids = cloud.await_running(2);
+    let instances = cloud.instances();
+    let (mut seats, mut subnets) = (Vec::new(), Vec::new());
+    for instance in instances.values() {
+        let tags = instance["Tags"].as_array().unwrap();
+        let tag = |key: &str| {
+            let found = tags.iter().find(|tag| tag["Key"] == key);
+            found.unwrap_or_else(|| panic!("no {key}: {instance:#}"))["Value"].as_str().unwrap()
+        };
+        assert_eq!(tag("s3bl-channel"), cloud.fleet.channel);
+        assert!(tag("Name").starts_with(&format!("s3bl-{}-", cloud.fleet.channel)));
+        assert!(stage.run_folder().ends_with(tag("s3bl-run")));
+        seats.push(tag("s3bl-seat").to_owned());
+        subnets.push(instance["SubnetId"].as_str().unwrap().to_owned());
+        assert_eq!(instance["MetadataOptions"]["HttpTokens"], "required", "{instance:#}");
+        assert!(instance["ClientToken"].as_str().unwrap().starts_with("s3bl-"), "{instance:#}");
+        assert_eq!(instance["SecurityGroups"][0]["GroupId"], cloud.group.as_str());
+    }
+    seats.sort();
+    subnets.sort();
+    assert_eq!(seats, ["1.1", "2.1"]);
+    assert_eq!(subnets, cloud.subnets);
+
+    let folders: Vec<_> = ids.iter().map(|id| stage.home.path().join(id)).collect();
+    let booted: Vec<_> =
+        ids.iter().zip(&folders).map(|(id, folder)| cloud.boot(id, folder)).collect();
+    master.ended().expect(0);
+    for ((_metadata, script), folder) in booted.into_iter().zip(&folders) {
+        let said = || std::fs::read_to_string(folder.join("said")).unwrap();
+        assert_eq!(script.ended().code, Some(0), "{}", said());
+        let off = std::fs::read_to_string(folder.join("off")).unwrap();
+        assert!(off.ends_with("systemctl poweroff\n"), "{off}");
+        let script = std::fs::read_to_string(folder.join("user-data")).unwrap();
+        assert!(!script.contains(KEY) && !said().contains(KEY));
+    }
+    stage.assert_arrived(&tree);
+    let report = stage.report();
+    for share in report["workers"].as_array().unwrap() {
+        assert!(ids.contains(&share["id"].as_str().unwrap().to_owned()), "{report:#}");
+    }
+    cloud.assert_all_gone(2);
+    cloud.fleet.assert_nothing_left();
+}
+
+#[test]
+fn user_data_of_a_file_are_handed_over_byte_for_byte() {
+    let (cloud, tree) = (Cloud::new("user-data"), many_files(1));
+    let file = cloud.fleet.stage.home.path().join("user-data");
+    let bytes: Vec<u8> = (0..=255).chain(*b"#!/bin/sh\r\n\0").collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let mut command = cloud.fleet.master(&tree, 1);
+    command.args(["--launcher", "ec2", "--region", REGION, "--ec2-image", &cloud.image]);
+    command.args(["--ec2-instance-type", "t3.micro", "--ec2-user-data"]).arg(&file);
+    command.args(["--ec2-disk-device", "/dev/sdf", "--ec2-disk-type", "gp3"]);
+    command.args(["--ec2-disk-gigabytes", "7"]);
+    let master = start(&mut command);
+    let id = cloud.await_running(1).remove(0);
+    assert_eq!(cloud.user_data(&id), bytes);
+    let mappings = cloud.instances()[&id]["BlockDeviceMappings"].clone();
+    let disk = mappings.as_array().unwrap().iter().find(|it| it["DeviceName"] == "/dev/sdf");
+    let disk = disk.unwrap_or_else(|| panic!("{mappings:#}"));
+    assert_eq!(disk["Ebs"]["DeleteOnTermination"], true);
+
+    master.signal("INT");
+    master.ended().expect(6);
+    cloud.assert_all_gone(1);
+}
+
+#[test]
+fn an_instance_whose_worker_does_not_come_is_terminated_and_the_others_begin() {
+    let (cloud, tree) = (Cloud::new("late-instance"), many_files(50));
+    let mut command = cloud.master(&tree, 2);
+    let master = start(command.args(["--worker-wait", "25s", "--min-workers", "1"]));
+    let ids = cloud.await_running(2);
+    let folder = cloud.fleet.stage.home.path().join(&ids[1]);
+    let (_metadata, script) = cloud.boot(&ids[1], &folder);
+    let said = master.ended().expect(0).stderr;
+    assert!(said.contains(&format!("{} did not register in time", ids[0])), "{said}");
+    assert_eq!(script.ended().code, Some(0));
+    cloud.fleet.stage.assert_arrived(&tree);
+    cloud.assert_all_gone(2);
+}
+
+#[test]
+fn what_a_killed_master_launched_is_found_again_by_its_tags() {
+    let (cloud, tree) = (Cloud::new("killed-cloud"), many_files(1));
+    let master = start(&mut cloud.master(&tree, 2));
+    cloud.await_running(2);
+    master.signal("KILL");
+    drop(master);
+    let program = || {
+        let mut program = cloud.fleet.stage.program();
+        program.env("AWS_ENDPOINT_URL", cloud.fleet.stage.server.endpoint_url());
+        program
+    };
+    let ended = Ended::from(program().args(["cleanup", "latest", "--json"]).output().unwrap());
+    let removed = ended.expect(0).json();
+    assert_eq!(removed["launched"].as_array().unwrap().len(), 2, "{removed:#}");
+    cloud.assert_all_gone(2);
+
+    // From a machine that knows nothing of the run.
+    let master = start(&mut cloud.master(&tree, 1));
+    cloud.await_running(1);
+    master.signal("KILL");
+    drop(master);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = cloud.fleet.on_channel("cleanup");
+    command.args(["--force", "--launcher", "ec2", "--region", REGION, "--json"]);
+    let ended = Ended::from(command.arg("--home").arg(elsewhere.path()).output().unwrap());
+    let removed = ended.expect(0).json();
+    assert_eq!(removed["launched"].as_array().unwrap().len(), 1, "{removed:#}");
+    cloud.assert_all_gone(3);
+}
+
+#[test]
+fn a_mistake_is_named_by_its_flag_and_nothing_is_left() {
+    let (cloud, tree) = (Cloud::new("no-subnet"), many_files(1));
+    let cloud = Cloud { subnets: vec!["subnet-00000000000000000".to_owned()], ..cloud };
+    let said = start(&mut cloud.master(&tree, 2)).ended().expect(1).stderr;
+    assert!(said.contains("0 workers can come, and 1 are needed"), "{said}");
+    assert!(said.contains("check --ec2-subnet"), "{said}");
+    assert!(said.contains("InvalidSubnetID.NotFound"), "{said}");
+    cloud.assert_all_gone(0);
+    cloud.fleet.assert_nothing_left();
+}
+
+#[test]
+fn ctrl_c_at_any_moment_leaves_no_instance() {
+    let (cloud, tree) = (Cloud::new("int-cloud"), many_files(1));
+    let mut launched = 0;
+    for moment in 0..20u64 {
+        let mut command = cloud.master(&tree, 2);
+        let master = start(&mut command);
+        // The moment itself: from before the run has a name until after its instances are there.
+        std::thread::sleep(Duration::from_millis(moment * 60));
+        master.signal("INT");
+        let ended = master.ended();
+        // Before it listens to signals it ends by them, and has launched nothing.
+        assert!(matches!(ended.code, Some(6) | None), "moment {moment}: {}", ended.stderr);
+        let instances = cloud.instances();
+        let is_gone = |it: &Value| it["State"]["Name"] == "terminated";
+        assert!(instances.values().all(is_gone), "moment {moment}: {}", ended.stderr);
+        launched = instances.len();
+    }
+    assert!(launched > 0, "no moment was late enough");
+    cloud.fleet.assert_nothing_left();
+}
