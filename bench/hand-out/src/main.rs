@@ -136,6 +136,7 @@ fn measure(args: &Args) -> Result<(), BenchError> {
             results: end.results,
             control: end.control,
             ledger: Box::new(SqliteLedger::create(&path, &header)?),
+            crew: None,
         };
         let (_interrupts, interrupted) = tokio::sync::mpsc::channel(1);
         let view: Arc<RunView> = Arc::default();

@@ -33,6 +33,8 @@ pub(crate) struct FleetStage {
     pub(crate) carrier: Carrier,
     pub(crate) nats: Option<Nats>,
     pub(crate) channel: String,
+    /// Entries of one batch, for all masters of this stage.
+    pub(crate) entries_per_message: u32,
     key: PathBuf,
 }
 
@@ -65,7 +67,7 @@ impl FleetStage {
         std::fs::write(&key, JOIN_KEY).unwrap();
         // Bucket names are unique among all tests of a run, and legal channel names.
         let channel = stage.bucket.clone();
-        Self { stage, carrier, nats, channel, key }
+        Self { stage, carrier, nats, channel, entries_per_message: 100, key }
     }
 
     /// The same with another join key.
@@ -108,13 +110,9 @@ impl FleetStage {
         command.arg("--join-key-file").arg(&self.key);
         command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
         // Defaults of the tests; a test may say otherwise by a flag.
-        let defaults = [
-            ("LEASE", "5s"),
-            ("SUMMARY_INTERVAL", "1s"),
-            ("WORKER_WAIT", "60s"),
-            ("ENTRIES_PER_MESSAGE", "100"),
-        ];
+        let defaults = [("LEASE", "5s"), ("SUMMARY_INTERVAL", "1s"), ("WORKER_WAIT", "60s")];
         command.envs(defaults.map(|(name, value)| (format!("S3BL_{name}"), value)));
+        command.args(["--entries-per-message", &self.entries_per_message.to_string()]);
         command
     }
 
