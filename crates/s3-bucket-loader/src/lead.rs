@@ -10,6 +10,7 @@ use s3bl_core::id::RunId;
 use s3bl_core::ledger::{RunHeader, WriteTally};
 use s3bl_core::master::Ending;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
+use s3bl_core::settings::Mode;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use s3bl_port::ledger::Ledger;
 use s3bl_roles::master::{MasterDoors, MasterOutcome, MasterRole};
@@ -82,6 +83,7 @@ pub(crate) async fn lead(
     let is_known = is_lone && !has_uploads(&ledger.recover().map_err(ledger_failure)?.write);
     let which = if is_known { Which::Known } else { Which::All };
     let ledger = abort_uploads(ledger, &header, &prepared, which).await?;
+    let left = left + tidy_tree((&header, &prepared), &ending, is_lone, &settings.place).await;
     conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.place)
 }
 
@@ -113,6 +115,31 @@ async fn run_roles(
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }
     Ok(outcome)
+}
+
+/// Removes what the run keeps in a directory that it writes to, and what processes of it left there that were killed. A run
+/// that can be resumed keeps it.
+async fn tidy_tree(
+    (header, prepared): (&RunHeader, &Prepared),
+    ending: &Ending,
+    is_lone: bool,
+    place: &RunPlace,
+) -> u64 {
+    let (Some(tree), Ending::Complete, Mode::Load) = (&prepared.tree, ending, header.settings.mode)
+    else {
+        return 0;
+    };
+    let tidied = if is_lone { tree.tidy().await } else { tree.sweep().await };
+    match tidied {
+        Ok(_) => 0,
+        Err(error) => {
+            let next = place.command(&format!("cleanup {}", header.run));
+            talk::say(&format!(
+                "temporary files of the run may be left in the destination: {error}\n  next: {next}"
+            ));
+            1
+        }
+    }
 }
 
 /// Removes the channel of a fleet. What is left is named, and counted for the exit code.

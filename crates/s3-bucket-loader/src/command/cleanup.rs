@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use s3bl_core::id::{RunId, WorkerId};
-use s3bl_core::settings::RunSettings;
+use s3bl_core::settings::{Mode, RunSettings};
 use s3bl_port::channel::Channel;
 use s3bl_port::control::WorkerControl;
 use s3bl_port::ledger::Ledger;
@@ -30,6 +30,8 @@ struct Removed {
     run: String,
     channel: Vec<String>,
     uploads: u64,
+    /// Files that were not in their place yet, in a directory that is written to.
+    temporary: u64,
 }
 
 /// `cleanup RUN` and `cleanup --channel NAME`.
@@ -48,13 +50,16 @@ pub(crate) async fn cleanup(stage: &Stage, args: &CleanupArgs) -> Result<Exit, C
 }
 
 fn in_words(removed: &Removed) -> String {
-    let Removed { run, channel, uploads } = removed;
+    let Removed { run, channel, uploads, temporary } = removed;
+    if *temporary > 0 && channel.is_empty() && *uploads == 0 {
+        return format!("run {run}: removed {temporary} temporary files\n");
+    }
     if channel.is_empty() && *uploads == 0 {
         return format!("run {run} left nothing behind\n");
     }
     let names: String = channel.iter().map(|name| format!("  {name}\n")).collect();
     format!(
-        "run {run}: removed {} of its channel and {uploads} incomplete uploads\n{names}",
+        "run {run}: removed {} of its channel, {uploads} incomplete uploads and {temporary} temporary files\n{names}",
         channel.len()
     )
 }
@@ -82,18 +87,31 @@ async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Remove
     let header = ledger.header().map_err(ledger_failure)?;
     let before = ledger.recover().map_err(ledger_failure)?.uploads.len() as u64;
     let mut left = 0;
-    if before > 0 {
-        let settings: &RunSettings = &header.settings;
-        let prepared = prepare(settings, None).await?;
+    let mut temporary = 0;
+    let settings: &RunSettings = &header.settings;
+    if before > 0 || writes_tree(settings) {
+        let prepared = prepare(run, settings, None).await?;
         let ledger = abort_uploads(Box::new(ledger), &header, &prepared, Which::All).await?;
         left = ledger.recover().map_err(ledger_failure)?.uploads.len() as u64;
+        if let Some(tree) = prepared.tree.as_ref().filter(|_| writes_tree(settings)) {
+            temporary = tree.sweep().await.map_err(leftover)?;
+        }
     }
     if left > 0 {
         let error = anyhow!("{left} incomplete uploads of run {run} could not be removed");
-        let failure = CommandFailure::could_not_run(error).advise("see log.ndjson of the run");
-        return Err(CommandFailure { exit: Exit::Leftover, ..failure });
+        return Err(leftover(error));
     }
-    Ok(Removed { run: run.to_string(), channel, uploads: before })
+    Ok(Removed { run: run.to_string(), channel, uploads: before, temporary })
+}
+
+/// Whether a run writes to a directory.
+pub(super) fn writes_tree(settings: &RunSettings) -> bool {
+    settings.mode == Mode::Load && settings.destination.bucket().is_none()
+}
+
+fn leftover(error: impl Into<anyhow::Error>) -> CommandFailure {
+    let failure = CommandFailure::could_not_run(error).advise("see log.ndjson of the run");
+    CommandFailure { exit: Exit::Leftover, ..failure }
 }
 
 async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, CommandFailure> {
@@ -101,7 +119,7 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
     let channel = place.open().await?;
     let Some(run) = channel.owner().await.map_err(channel_failure)? else {
         let run = "(none)".to_owned();
-        return Ok(Removed { run, channel: Vec::new(), uploads: 0 });
+        return Ok(Removed { run, channel: Vec::new(), uploads: 0, temporary: 0 });
     };
     if !args.force {
         // A run is led where its ledger is, and nowhere else.
@@ -113,7 +131,7 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
         }
     }
     let removed = channel.remove(&run).await.map_err(channel_failure)?;
-    Ok(Removed { run: run.to_string(), channel: removed, uploads: 0 })
+    Ok(Removed { run: run.to_string(), channel: removed, uploads: 0, temporary: 0 })
 }
 
 fn is_led_here(run: &RunId) -> CommandFailure {

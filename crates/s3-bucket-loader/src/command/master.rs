@@ -25,8 +25,9 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
     let named_key = find_key(args.join_key.join_key_file.as_deref(), None)?;
     let probe = Place::new(&args.channel, &args.job.bucket, Some("probe"), lease)?;
     probe.open().await?;
-    let (prepared, settings) = prepare_new(stage, settings, None).await?;
-    let (ledger, header) = new_run(stage, home::new_run(), settings)?;
+    let run = home::new_run();
+    let (prepared, settings) = prepare_new(stage, &run, settings, None).await?;
+    let (ledger, header) = new_run(stage, run, settings)?;
     let folder = stage.home.run_folder(&header.run);
     let name = Some(header.run.as_str());
     let place = Place {

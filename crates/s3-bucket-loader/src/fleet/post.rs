@@ -183,7 +183,7 @@ async fn open(
         }
     }
     let settings = pins.applied_to(&document.settings);
-    let prepared = prepare(&settings, None).await?;
+    let prepared = prepare(&document.run, &settings, None).await?;
     compare_roots(document, &settings, &prepared)?;
     Ok((settings, prepared))
 }

@@ -31,6 +31,7 @@ mod restore;
 mod selection;
 mod several;
 mod sparse;
+mod special_links;
 mod specials;
 mod stage;
 mod tampered;
