@@ -68,6 +68,9 @@ pub(crate) async fn lead(
         Crew::Local(_) => abort_uploads(ledger, &header, &prepared, Which::Lost).await?,
         Crew::Fleet(_) => ledger,
     };
+    if let (Crew::Fleet(_), Some(tree)) = (&settings.crew, &prepared.tree) {
+        tree.leave_sign().await.context("leave a sign in the destination")?;
+    }
     let view: Arc<RunView> = Arc::default();
     let bandwidth = header.settings.transfer.bandwidth;
     let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
@@ -125,13 +128,16 @@ async fn tidy_tree(
     is_lone: bool,
     place: &RunPlace,
 ) -> u64 {
-    let (Some(tree), Ending::Complete, Mode::Load) = (&prepared.tree, ending, header.settings.mode)
-    else {
+    let (Some(tree), Mode::Load) = (&prepared.tree, header.settings.mode) else {
         return 0;
     };
-    let tidied = if is_lone { tree.tidy().await } else { tree.sweep().await };
+    let tidied = match ending {
+        Ending::Complete if is_lone => tree.tidy().await.map(drop),
+        Ending::Complete => tree.sweep().await.map(drop),
+        Ending::Interrupted | Ending::LimitReached | Ending::Unable(_) => tree.remove_sign().await,
+    };
     match tidied {
-        Ok(_) => 0,
+        Ok(()) => 0,
         Err(error) => {
             let next = place.command(&format!("cleanup {}", header.run));
             talk::say(&format!(

@@ -229,6 +229,13 @@ fn keep_what_may_be_given(object: &mut ObjectSettings) {
     object.mode.push(ModeChange { scope: Scope::Files, keep: 0o1777, set: 0 });
 }
 
+/// Whether this process can give everything the owner that it is to have.
+pub(crate) fn is_all_own(object: &ObjectSettings) -> bool {
+    let mut kept = object.clone();
+    keep_what_may_be_given(&mut kept);
+    kept.owner == object.owner
+}
+
 /// What `validate` is asked to do.
 pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFailure> {
     let validate = evidence(args.validate).ok_or_else(|| {

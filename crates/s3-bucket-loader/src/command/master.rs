@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use s3bl_core::id::RunId;
-use s3bl_core::settings::{BatchSettings, RunSettings};
+use s3bl_core::ledger::RunHeader;
+use s3bl_core::settings::{BatchSettings, CopierSettings, Destination, RunSettings};
 
 use super::load::{lead_run, new_run, prepare_new, show};
 use super::{Stage, drift};
@@ -44,7 +44,7 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
             (key, Some(path))
         }
     };
-    say_how_to_join(stage, &place, key_file.as_deref());
+    say_how_to_join(stage, &place, key_file.as_deref(), &header.settings);
     let crew = Crew::Fleet(Box::new(FleetCrew {
         channel: place.open().await?,
         key,
@@ -61,17 +61,22 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
 
 fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandFailure> {
     let settings = settings::of_job(job)?;
-    if settings.destination.bucket().is_none() {
-        let error =
-            anyhow::anyhow!("a fleet writes to a bucket, and the destination is a directory");
-        return Err(CommandFailure::usage(error).advise("use `load`, or name s3://bucket/prefix"));
+    // What programs run on a machine, and what files are read there, is its own to say.
+    let transfer = &settings.transfer;
+    let is_alone = [
+        (transfer.copier != CopierSettings::default(), "--copier"),
+        (transfer.monitor.is_some(), "--destination-monitor"),
+    ];
+    if let Some((_, flag)) = is_alone.iter().find(|(is_given, _)| *is_given) {
+        let error = anyhow::anyhow!("{flag} is for `load`: workers elsewhere copy by themselves");
+        return Err(CommandFailure::usage(error).advise("use `load`, or leave it out"));
     }
     let entries_max = job.transfer.entries_per_message.unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
     let batch = BatchSettings { entries_max, lease: fleet.lease, ..settings.batch };
     settings::checked(RunSettings { batch, ..settings })
 }
 
-fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>) {
+fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>, settings: &RunSettings) {
     if stage.talk.quiet {
         return;
     }
@@ -80,16 +85,23 @@ fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>) {
         Some(path) => format!(" --join-key-file {}", path.display()),
         None => " (with the same S3BL_JOIN_KEY)".to_owned(),
     };
-    talk::say(&format!("start each worker with:\n  s3-bucket-loader worker {flags}{key}"));
+    let destination = match &settings.destination {
+        Destination::Bucket(_) => String::new(),
+        Destination::Directory(_) => format!(" --destination {}", settings.destination.url()),
+    };
+    talk::say(&format!(
+        "start each worker with:\n  s3-bucket-loader worker {flags}{key}{destination}"
+    ));
 }
 
 /// The crew of a run that a fleet began, to go on with it.
 pub(super) async fn crew_of(
     stage: &Stage,
-    run: &RunId,
+    header: &RunHeader,
     place: &Place,
     args: &RunArgs,
 ) -> Result<Crew, CommandFailure> {
+    let run = &header.run;
     let kept = stage.home.run_folder(run).join("join.key");
     let named = args.join_key.join_key_file.as_deref();
     let key = find_key(named, Some(&kept))?.ok_or_else(|| {
@@ -97,7 +109,7 @@ pub(super) async fn crew_of(
             .advise("say --join-key-file FILE, or set S3BL_JOIN_KEY")
     })?;
     let key_file = named.map(Path::to_owned).or_else(|| kept.exists().then_some(kept));
-    say_how_to_join(stage, place, key_file.as_deref());
+    say_how_to_join(stage, place, key_file.as_deref(), &header.settings);
     Ok(Crew::Fleet(Box::new(FleetCrew {
         channel: place.open().await?,
         key,

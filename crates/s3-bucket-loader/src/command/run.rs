@@ -114,7 +114,7 @@ async fn lead_on(
         talk::say(&format!("{verb} run {}, to {destination}", header.run));
     }
     let crew = match Place::find(&stage.home.run_folder(&header.run))? {
-        Some(place) => crew_of(stage, &header.run, &place, args).await?,
+        Some(place) => crew_of(stage, &header, &place, args).await?,
         None => Crew::Local(args.workers),
     };
     let led = lead_run(stage, ledger, &header, prepared, crew).await?;

@@ -11,6 +11,7 @@ mod drift;
 mod faults;
 mod fleet;
 mod fleet_stage;
+mod fleet_tree;
 mod fleet_trouble;
 mod from_bucket;
 mod hard_links;

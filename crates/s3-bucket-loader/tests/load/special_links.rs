@@ -22,7 +22,7 @@ const SMALL_PARTS: [&str; 6] =
 
 /// Files with several names: small, of one part, of a range, empty, in a folder that comes first, and one whose other name is
 /// elsewhere.
-fn linked_files(elsewhere: &Path) -> Tree {
+pub(crate) fn linked_files(elsewhere: &Path) -> Tree {
     let tree = Tree::new()
         .file("small", b"small file")
         .hard_link("a/small", "small")
@@ -41,7 +41,7 @@ fn linked_files(elsewhere: &Path) -> Tree {
 }
 
 /// The names of each file that has several, and how many names the file system counts.
-fn groups(root: &Path) -> BTreeSet<(u64, BTreeSet<PathBuf>)> {
+pub(crate) fn groups(root: &Path) -> BTreeSet<(u64, BTreeSet<PathBuf>)> {
     fn walk(root: &Path, at: &Path, found: &mut BTreeMap<u64, (u64, BTreeSet<PathBuf>)>) {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
@@ -61,7 +61,7 @@ fn groups(root: &Path) -> BTreeSet<(u64, BTreeSet<PathBuf>)> {
 }
 
 /// Whatever of this program's own is still in a folder.
-fn leftovers(folder: &Path) -> Vec<String> {
+pub(crate) fn leftovers(folder: &Path) -> Vec<String> {
     let output = Command::new("find").arg(folder).args(["-name", ".s3bl-*"]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }

@@ -26,6 +26,7 @@ use super::inode::{dress, examine, examine_open, facts, stamp};
 use super::links::Links;
 use super::part::sum_at;
 use super::place::{Spot, Target, fault, trouble};
+use super::sign;
 use super::sweep::{remove_links, sweep};
 use super::write::{begun, check_sum, stored};
 
@@ -78,6 +79,28 @@ impl DirectoryStore {
         } else {
             MetadataDialect::AwsFiles
         }
+    }
+
+    /// Leaves a sign by which whoever else writes for this run tells that this is the directory that is meant.
+    pub async fn leave_sign(&self) -> Result<(), StoreError> {
+        self.block(|inner| {
+            sign::leave(&inner.target).map_err(|error| trouble("leave a sign", error))
+        })
+        .await
+    }
+
+    /// Whether the sign of this run is here.
+    pub async fn has_sign(&self) -> Result<bool, StoreError> {
+        self.block(|inner| sign::is_there(&inner.target).map_err(|error| trouble("look", error)))
+            .await
+    }
+
+    /// Removes the sign of this run, if it is here.
+    pub async fn remove_sign(&self) -> Result<(), StoreError> {
+        let remove = |inner: &Inner| {
+            sign::remove(&inner.target).map(drop).map_err(|error| trouble("tidy up", error))
+        };
+        self.block(remove).await
     }
 
     /// Removes what this run keeps here for its own use while it goes on. Returns how much that was.

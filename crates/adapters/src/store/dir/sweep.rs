@@ -116,7 +116,7 @@ fn remove_folder(root: BorrowedFd<'_>, name: &[u8]) -> Result<u64, Errno> {
 }
 
 /// Does something in a directory, and gives it back the times that it had.
-fn keeping_times(
+pub(super) fn keeping_times(
     directory: &OwnedFd,
     work: impl FnOnce() -> Result<u64, Errno>,
 ) -> Result<u64, Errno> {
