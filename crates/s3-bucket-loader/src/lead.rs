@@ -10,6 +10,7 @@ use s3bl_core::id::RunId;
 use s3bl_core::ledger::{RunHeader, WriteTally};
 use s3bl_core::master::Ending;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
+use s3bl_core::settings::Mode;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use s3bl_port::ledger::Ledger;
 use s3bl_roles::launch::{CrewDoor, LaunchOutcome, LaunchRole};
@@ -68,6 +69,9 @@ pub(crate) async fn lead(
         Crew::Local(_) => abort_uploads(ledger, &header, &prepared, Which::Lost).await?,
         Crew::Fleet(_) => ledger,
     };
+    if let (Crew::Fleet(_), Some(tree)) = (&settings.crew, &prepared.tree) {
+        tree.leave_sign().await.context("leave a sign in the destination")?;
+    }
     let view: Arc<RunView> = Arc::default();
     let bandwidth = header.settings.transfer.bandwidth;
     let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
@@ -84,6 +88,7 @@ pub(crate) async fn lead(
     let is_known = is_lone && !has_uploads(&ledger.recover().map_err(ledger_failure)?.write);
     let which = if is_known { Which::Known } else { Which::All };
     let ledger = abort_uploads(ledger, &header, &prepared, which).await?;
+    let left = left + tidy_tree((&header, &prepared), &ending, is_lone, &settings.place).await;
     conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.place)
 }
 
@@ -196,6 +201,34 @@ fn tell_launched(outcome: Option<LaunchOutcome>, place: &RunPlace, run: &RunId) 
     let next = place.command(&format!("cleanup {run}"));
     talk::say(&format!("{words}\n  next: {next}"));
     left.len() as u64
+}
+
+/// Removes what the run keeps in a directory that it writes to, and what processes of it left there that were killed. A run
+/// that can be resumed keeps it.
+async fn tidy_tree(
+    (header, prepared): (&RunHeader, &Prepared),
+    ending: &Ending,
+    is_lone: bool,
+    place: &RunPlace,
+) -> u64 {
+    let (Some(tree), Mode::Load) = (&prepared.tree, header.settings.mode) else {
+        return 0;
+    };
+    let tidied = match ending {
+        Ending::Complete if is_lone => tree.tidy().await.map(drop),
+        Ending::Complete => tree.sweep().await.map(drop),
+        Ending::Interrupted | Ending::LimitReached | Ending::Unable(_) => tree.remove_sign().await,
+    };
+    match tidied {
+        Ok(()) => 0,
+        Err(error) => {
+            let next = place.command(&format!("cleanup {}", header.run));
+            talk::say(&format!(
+                "temporary files of the run may be left in the destination: {error}\n  next: {next}"
+            ));
+            1
+        }
+    }
 }
 
 /// Removes the channel of a fleet. What is left is named, and counted for the exit code.

@@ -9,6 +9,8 @@ use s3bl_adapters::launcher::ec2::settings::{Disk, Ec2Settings, Spot};
 use s3bl_adapters::launcher::process::{ProcessLauncher, ProcessSettings};
 use s3bl_core::id::RunId;
 use s3bl_core::launch::LaunchSettings;
+use s3bl_core::ledger::RunHeader;
+use s3bl_core::settings::Destination;
 use s3bl_port::launcher::Launcher;
 use serde::{Deserialize, Serialize};
 
@@ -95,20 +97,22 @@ impl LaunchPlan {
     /// Makes the launcher of a run. `key` is handed to processes only.
     pub(crate) async fn launching(
         &self,
-        run: &RunId,
+        header: &RunHeader,
         place: &Place,
         key: &JoinKey,
         folder: &Path,
     ) -> Result<Launching, CommandFailure> {
+        let run = &header.run;
+        let options = self.options(&header.settings.destination);
         let (launcher, look_every): (Arc<dyn Launcher>, _) = match &self.kind {
             LaunchKind::Process => {
-                let launcher = self.processes(place, key, folder)?;
+                let launcher = self.processes(place, key, folder, options)?;
                 (Arc::new(launcher), LOOK_AT_PROCESSES)
             }
             LaunchKind::Ec2 { settings, boot, region, profile } => {
                 let mut settings = settings.as_ref().clone();
                 if let Some(boot) = boot {
-                    let script = boot.script(run, place, &self.worker_options);
+                    let script = boot.script(run, place, &options);
                     settings.user_data = Some(script.into_bytes());
                 }
                 check_user_data(settings.user_data.as_deref())?;
@@ -139,11 +143,23 @@ impl LaunchPlan {
         }
     }
 
+    /// What is said to each worker beside its place. To a directory no worker writes that was not told so by its own flags.
+    fn options(&self, destination: &Destination) -> Vec<String> {
+        const FLAG: &str = "--destination";
+        let is_told = self.worker_options.iter().any(|word| word.starts_with(FLAG));
+        let own = match destination {
+            Destination::Directory(_) if !is_told => vec![FLAG.to_owned(), destination.url()],
+            Destination::Directory(_) | Destination::Bucket(_) => Vec::new(),
+        };
+        own.into_iter().chain(self.worker_options.iter().cloned()).collect()
+    }
+
     fn processes(
         &self,
         place: &Place,
         key: &JoinKey,
         folder: &Path,
+        options: Vec<String>,
     ) -> Result<ProcessLauncher, CommandFailure> {
         let program = std::env::current_exe().context("find this program")?;
         let folder = folder.join("workers");
@@ -152,7 +168,7 @@ impl LaunchPlan {
         let mut words = vec!["worker".to_owned()];
         words.extend(place.worker_words());
         words.extend(["--join-key-file".to_owned(), INPUT.to_owned()]);
-        words.extend(self.worker_options.iter().cloned());
+        words.extend(options);
         Ok(ProcessLauncher::new(ProcessSettings {
             program,
             arguments: words.into_iter().map(Into::into).collect(),
