@@ -105,14 +105,26 @@ impl FleetStage {
         endpoint_url: &str,
         workers: u32,
     ) -> Command {
+        let mut command = self.master_to(sources, self.stage.destination(), workers);
+        command.args(["--endpoint-url", endpoint_url]);
+        command.args(["--entries-per-message", &self.entries_per_message.to_string()]);
+        command
+    }
+
+    /// A master of these sources that has them brought there.
+    pub(crate) fn master_to(
+        &self,
+        sources: &[impl AsRef<OsStr>],
+        destination: impl AsRef<OsStr>,
+        workers: u32,
+    ) -> Command {
         let mut command = self.on_channel("master");
-        command.args(sources).arg(self.stage.destination());
+        command.args(sources).arg(destination);
         command.arg("--join-key-file").arg(&self.key);
-        command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
+        command.args(["--workers", &workers.to_string()]);
         // Defaults of the tests; a test may say otherwise by a flag.
         let defaults = [("LEASE", "5s"), ("SUMMARY_INTERVAL", "1s"), ("WORKER_WAIT", "60s")];
         command.envs(defaults.map(|(name, value)| (format!("S3BL_{name}"), value)));
-        command.args(["--entries-per-message", &self.entries_per_message.to_string()]);
         command
     }
 
