@@ -31,6 +31,9 @@ use crate::{settings, signals, spot, talk};
 /// Pause between two looks for a channel that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the master of a run that is over may take to remove its channel.
+const REMOVAL: Duration = Duration::from_secs(5);
+
 /// The lease of the channel's queues is the master's to say; a worker never makes one.
 const ANY_LEASE: Duration = Duration::from_mins(1);
 
@@ -199,6 +202,8 @@ enum Part {
     Taken(RunId, Departure),
     /// Nobody offered anything in time, or the worker is to leave.
     NotOffered,
+    /// Nobody spoke for so long that the channel may be another by now.
+    Unheard,
     /// The channel broke, or was removed.
     Broken(QueueError),
 }
@@ -228,6 +233,9 @@ impl Applicant<'_> {
             }
             self.log.upload(Some(&run), &Ok(Exit::Clean)).await;
             last = Some(run);
+            // Who joins a channel while it is removed hears nothing of the next one.
+            let leaves = self.wished.wait_for(|wish| *wish != Wish::Stay);
+            let _is_asked = tokio::time::timeout(REMOVAL, leaves).await;
         }
     }
 
@@ -249,6 +257,7 @@ impl Applicant<'_> {
             match worked? {
                 Part::Taken(run, departure) => return Ok(Some((run, departure))),
                 Part::NotOffered => return Ok(None),
+                Part::Unheard => tracing::info!("nobody speaks on the channel; joining it again"),
                 Part::Broken(error) if self.is_over().await => {
                     return self.without_channel(CommandFailure::could_not_run(error));
                 }
@@ -319,6 +328,7 @@ impl Applicant<'_> {
                 Ok(Some(offer)) => break offer,
                 Ok(None) => return Ok(Part::NotOffered),
                 Err(NoOffer::Broken(error)) => return Ok(Part::Broken(error)),
+                Err(NoOffer::Silent) => return Ok(Part::Unheard),
                 Err(NoOffer::Failed(failure)) => return Err(failure),
             }
         };

@@ -17,6 +17,7 @@ use s3bl_port::channel::WorkerEnd;
 use s3bl_port::control::WorkerControl;
 use s3bl_port::queue::QueueError;
 use s3bl_roles::worker::{WorkerDoors, WorkerRole};
+use tokio::time::Instant;
 
 use super::crew::{BUFFER_BYTES, lane_settings, lanes};
 use super::patience::Patience;
@@ -27,6 +28,10 @@ use crate::wiring::{self, Prepared, prepare};
 
 /// How long one look for a run document takes.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a channel is listened to on which nobody speaks. A master does so every 5 s: whoever hears nothing for so long may
+/// have joined just when the channel was removed, and be deaf to the next one of that name.
+const DEAF_AFTER: Duration = Duration::from_secs(30);
 
 /// Documents that the join key did not open, after which it is believed to be wrong.
 const REFUSALS_MAX: u64 = 3;
@@ -110,6 +115,8 @@ pub(crate) struct Post {
 pub(crate) enum NoOffer {
     /// The channel broke, or was removed: whoever joins it again may find another.
     Broken(QueueError),
+    /// Nobody speaks on the channel: the same.
+    Silent,
     /// There is no sense in waiting.
     Failed(CommandFailure),
 }
@@ -118,6 +125,7 @@ impl From<NoOffer> for CommandFailure {
     fn from(reason: NoOffer) -> Self {
         match reason {
             NoOffer::Broken(error) => Self::could_not_run(error),
+            NoOffer::Silent => Self::could_not_run(anyhow!("nobody speaks on the channel")),
             NoOffer::Failed(failure) => failure,
         }
     }
@@ -129,10 +137,12 @@ pub(crate) async fn await_offer(
     refusals: &Refusals,
     patience: &Patience,
 ) -> Result<Option<Offer>, NoOffer> {
+    let mut heard = Instant::now();
     loop {
         match end.control.receive(patience.left(LOOK)).await {
             Ok(Some(bytes)) => {
                 patience.hear();
+                heard = Instant::now();
                 let document = decode::<RunDocument>(&bytes)
                     .context("understand the master's run document")
                     .map_err(|error| NoOffer::Failed(CommandFailure::could_not_run(error)))?;
@@ -152,6 +162,9 @@ pub(crate) async fn await_offer(
         }
         if patience.is_over() {
             return Ok(None);
+        }
+        if heard.elapsed() >= DEAF_AFTER {
+            return Err(NoOffer::Silent);
         }
     }
 }

@@ -278,12 +278,17 @@ impl Talk {
         Running(Some(child.spawn().unwrap()))
     }
 
+    /// What was said so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(&self.0).unwrap()
+    }
+
     /// Waits until these words have been said.
     #[track_caller]
     pub(crate) fn await_words(&self, words: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let said = std::fs::read_to_string(&self.0).unwrap();
+            let said = self.said();
             if said.contains(words) {
                 return;
             }
