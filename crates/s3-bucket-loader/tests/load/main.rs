@@ -7,6 +7,7 @@ mod catalogue;
 mod chaos;
 mod cleanup;
 mod copier;
+mod doctor;
 mod drift;
 mod faults;
 mod fleet;
