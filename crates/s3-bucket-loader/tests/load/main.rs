@@ -27,6 +27,7 @@ mod namespaces;
 mod objects;
 mod output;
 mod properties;
+mod random;
 mod readers;
 mod refused;
 mod restore;
