@@ -52,7 +52,8 @@ fn grow(mut forest: Tree, seed: u64) -> Tree {
     for number in 0..4 + next(24) {
         let mut path = folders[usize::try_from(next(folders.len() as u64)).unwrap()].clone();
         path.push(b'/');
-        path.extend(number.to_string().bytes());
+        // No number goes on where another one ends.
+        path.extend(format!("{number}.").bytes());
         for _ in 0..next(6) {
             let byte = u8::try_from(1 + next(255)).unwrap();
             path.push(if byte == b'/' { b'_' } else { byte });
