@@ -467,9 +467,9 @@ pub enum ReportFormat {
 /// `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// The destination to check: s3://bucket/prefix
+    /// The destination to check: s3://bucket/prefix, or a directory
     #[arg(value_name = "DEST")]
-    pub destination: String,
+    pub destination: OsString,
     /// A source directory to check too
     #[arg(long, env = "S3BL_SOURCE", value_name = "DIR")]
     pub source: Option<OsString>,

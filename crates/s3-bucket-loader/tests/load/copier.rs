@@ -259,6 +259,15 @@ impl Mounted {
         Self(place)
     }
 
+    /// A file system in a file.
+    pub(crate) fn image(file: &Path) -> Self {
+        let place = TempDir::new().unwrap();
+        let mounted =
+            Command::new("mount").args(["-o", "loop"]).arg(file).arg(place.path()).status();
+        assert!(mounted.unwrap().success(), "mount an image");
+        Self(place)
+    }
+
     /// A folder that is seen here, too.
     pub(crate) fn view(of: &Path) -> Self {
         let place = TempDir::new().unwrap();
