@@ -24,6 +24,6 @@ pub mod tree;
 
 pub use instance::Instance;
 pub use network::{Host, Network, NetworkError};
-pub use server::{Kind, Nats, S3fs, Server, StartError, Yas3fs};
+pub use server::{Asked, Keys, Kind, Nats, Rights, S3fs, Server, StartError, Yas3fs};
 pub use tool::{Output, Tool, ToolError};
 pub use tree::Tree;

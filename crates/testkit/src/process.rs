@@ -137,6 +137,11 @@ impl Process {
         self.launch.address
     }
 
+    /// The server's folder.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The server's own process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -4,6 +4,7 @@
 mod juicefs;
 mod moto;
 mod nats;
+mod rights;
 mod s3fs;
 mod seaweed;
 mod yas3fs;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use nats::Nats;
+pub use rights::{Asked, Keys, Rights};
 pub use s3fs::S3fs;
 pub use yas3fs::Yas3fs;
 

@@ -21,6 +21,8 @@ pub enum Tool {
     Juicefs,
     /// `rclone`, with the remote `s3:`.
     Rclone,
+    /// `cfn-lint`, which knows every action of IAM and the resources that it is about. It talks to nobody.
+    CfnLint,
 }
 
 /// What a command that succeeded wrote.
@@ -143,6 +145,7 @@ impl Tool {
             Self::Python => "python",
             Self::Juicefs => "juicefs",
             Self::Rclone => "rclone",
+            Self::CfnLint => "cfn-lint",
         }
     }
 }

@@ -35,6 +35,7 @@ mod random;
 mod readers;
 mod refused;
 mod restore;
+mod rights;
 mod selection;
 mod several;
 mod sparse;
