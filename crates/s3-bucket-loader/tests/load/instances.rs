@@ -372,3 +372,35 @@ fn a_source_host_runs_as_long_as_the_run_and_its_commands_are_around_it() {
     assert!(said.contains("look for the source host i-00000000000000000"), "{said}");
     assert!(said.contains("InvalidInstanceID.NotFound"), "{said}");
 }
+
+#[test]
+fn a_template_says_what_flags_do_not_and_one_that_is_gone_is_replaced() {
+    let (cloud, tree) = (Cloud::new("template"), many_files(1));
+    let aws = |arguments: &[&str]| cloud.fleet.aws(arguments).unwrap();
+    let data = format!("{{\"ImageId\":\"{}\",\"InstanceType\":\"t3.small\"}}", cloud.image);
+    let template = ["--launch-template-name", "workers", "--launch-template-data", &data];
+    aws(&[&["ec2", "create-launch-template"][..], &template].concat());
+    aws(&["iam", "create-instance-profile", "--instance-profile-name", "worker"]);
+    let mut command = cloud.fleet.master(&tree, 1);
+    command.args(["--launcher", "ec2", "--region", REGION, "--ec2-launch-template", "workers:1"]);
+    command.args(["--ec2-instance-profile", "worker", "--ec2-spot", "--replace-workers", "1"]);
+    command.args(["--ec2-join-key", "ssm:/s3bl/key"]);
+    let master = start(&mut command);
+    let first = cloud.await_running(1).remove(0);
+    let instance = cloud.instances()[&first].clone();
+    assert_eq!(instance["ImageId"], cloud.image.as_str(), "{instance:#}");
+    assert_eq!(instance["InstanceType"], "t3.small", "{instance:#}");
+    assert_eq!(instance["InstanceLifecycle"], "spot", "{instance:#}");
+    let profile = instance["IamInstanceProfile"]["Arn"].as_str().unwrap();
+    assert!(profile.ends_with("/worker"), "{instance:#}");
+
+    // As somebody may in the console.
+    aws(&["ec2", "terminate-instances", "--instance-ids", &first]);
+    let second = cloud.await_running(1).remove(0);
+    assert_ne!(second, first);
+    let tags = cloud.instances()[&second]["Tags"].to_string();
+    assert!(tags.contains("1.2"), "{tags}");
+    master.signal("INT");
+    master.ended().expect(6);
+    cloud.assert_all_gone(2);
+}
