@@ -75,7 +75,7 @@ pub enum Command {
     /// Lead a load that workers on other machines do
     #[command(after_help = fleet::MASTER_EXAMPLES)]
     #[command(override_usage = "s3-bucket-loader master [OPTIONS] <SRC>... <DEST>")]
-    Master(MasterArgs),
+    Master(Box<MasterArgs>),
     /// Work for a master
     #[command(after_help = fleet::WORKER_EXAMPLES)]
     Worker(WorkerArgs),
