@@ -136,11 +136,12 @@ fn measure(args: &Args) -> Result<(), BenchError> {
             results: end.results,
             control: end.control,
             ledger: Box::new(SqliteLedger::create(&path, &header)?),
+            crew: None,
         };
-        let (_interrupts, interrupted) = tokio::sync::mpsc::channel(1);
+        let (_interrupts, mut interrupted) = tokio::sync::mpsc::channel(1);
         let view: Arc<RunView> = Arc::default();
-        let role = MasterRole::new(doors, master_settings(args), 1, view, interrupted);
-        Ok::<_, BenchError>((role.run().await?, responder))
+        let role = MasterRole::new(doors, master_settings(args), 1, view);
+        Ok::<_, BenchError>((role.run(&mut interrupted).await?, responder))
     })?;
     let account = responder.join()?;
     let MasterOutcome { ending, reconciliation, ledger, .. } = outcome;

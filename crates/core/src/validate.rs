@@ -187,6 +187,7 @@ mod tests {
                 inode: 1,
                 links: 1,
                 rdev: 0,
+                link: 0,
             };
             let transfer = TransferSettings::default();
             object_metadata(&transfer, EntryKind::File, &facts, &[]).unwrap()

@@ -10,6 +10,7 @@ use s3bl_core::id::RunId;
 use s3bl_core::ledger::{RunHeader, WriteTally};
 use s3bl_core::master::Ending;
 use s3bl_core::report::{Conclusion, FailureLine, Report};
+use s3bl_core::settings::Mode;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use s3bl_port::ledger::Ledger;
 use s3bl_roles::launch::{CrewDoor, LaunchOutcome, LaunchRole};
@@ -68,6 +69,9 @@ pub(crate) async fn lead(
         Crew::Local(_) => abort_uploads(ledger, &header, &prepared, Which::Lost).await?,
         Crew::Fleet(_) => ledger,
     };
+    if let (Crew::Fleet(_), Some(tree)) = (&settings.crew, &prepared.tree) {
+        tree.leave_sign().await.context("leave a sign in the destination")?;
+    }
     let view: Arc<RunView> = Arc::default();
     let bandwidth = header.settings.transfer.bandwidth;
     let progress = Progress::start_limited(Arc::clone(&view), settings.progress, bandwidth);
@@ -84,6 +88,7 @@ pub(crate) async fn lead(
     let is_known = is_lone && !has_uploads(&ledger.recover().map_err(ledger_failure)?.write);
     let which = if is_known { Which::Known } else { Which::All };
     let ledger = abort_uploads(ledger, &header, &prepared, which).await?;
+    let left = left + tidy_tree((&header, &prepared), &ending, is_lone, &settings.place).await;
     conclude(&header, &ending, ledger.as_ref(), (left, channel), &settings.place)
 }
 
@@ -100,7 +105,7 @@ async fn run_roles(
         Crew::Local(_) => None,
     };
     // From before anything is made that would be left behind.
-    let (interrupts, interrupted) = mpsc::channel(4);
+    let (interrupts, mut interrupted) = mpsc::channel(4);
     let last_words = last_words(&settings.place, &header.run, launching.is_some());
     let gathered = match signals::forward(interrupts, last_words) {
         Ok(signals) => gather(&settings.crew, header, prepared).await.map(|it| (it, signals)),
@@ -110,13 +115,21 @@ async fn run_roles(
         Ok(gathered) => gathered,
         Err(failure) => return (Err(failure), None),
     };
+    let kept = launching.as_ref().and_then(|launching| launching.kept);
     let (launch, crew) = launching
-        .map(|Launching { launcher, settings }| LaunchRole::new(launcher, settings))
+        .map(|Launching { launcher, settings, .. }| LaunchRole::new(launcher, settings))
         .unzip();
+    // As long as somebody has it, what was launched stays.
+    let hold = crew.as_ref().map(|crew: &CrewDoor| crew.signs.clone());
     let launch = launch.map(|launch| tokio::spawn(launch.run()));
-    let crew = (gathered, crew, interrupted);
-    let led = run_master(ledger, header, prepared, crew, &settings.place, view).await;
-    drop(signals);
+    let crew = (gathered, crew);
+    let place = (&settings.place, view);
+    let led = run_master(ledger, header, prepared, crew, place, &mut interrupted).await;
+    let was_asked = matches!(&led, Ok(outcome) if outcome.ending == Ending::Interrupted);
+    if let Some(kept) = kept.filter(|_| !was_asked) {
+        keep_launched(kept, &mut interrupted).await;
+    }
+    drop((hold, signals));
     let launched = match launch {
         Some(task) => match task.await {
             Ok(outcome) => Some(outcome),
@@ -141,9 +154,9 @@ async fn run_master(
     ledger: Box<dyn Ledger>,
     header: &RunHeader,
     prepared: &Prepared,
-    (gathered, crew, interrupted): (Gathered, Option<CrewDoor>, mpsc::Receiver<()>),
-    place: &RunPlace,
-    view: &Arc<RunView>,
+    (gathered, crew): (Gathered, Option<CrewDoor>),
+    (place, view): (&RunPlace, &Arc<RunView>),
+    interrupted: &mut mpsc::Receiver<()>,
 ) -> Result<MasterOutcome, CommandFailure> {
     let Gathered { end, settings: led_how, mut locals, _wishes } = gathered;
     let doors = MasterDoors {
@@ -155,14 +168,24 @@ async fn run_master(
         crew,
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view), interrupted);
+    let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view));
     let resume = place.command(&format!("resume {}", header.run));
-    let outcome = master.run().await;
+    let outcome = master.run(interrupted).await;
     let outcome = outcome.map_err(|error| CommandFailure::could_not_run(error).advise(resume))?;
     while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }
     Ok(outcome)
+}
+
+/// Lets people look at what was launched, until the time is over or one asks for the end.
+async fn keep_launched(kept: Duration, interrupted: &mut mpsc::Receiver<()>) {
+    let seconds = kept.as_secs();
+    talk::say(&format!(
+        "the run is over; what was launched is kept for {seconds} s more, or until Ctrl-C"
+    ));
+    // Either way it is time.
+    let _ = tokio::time::timeout(kept, interrupted.recv()).await;
 }
 
 /// Names what was launched and could not be ended, and counts it for the exit code.
@@ -178,6 +201,34 @@ fn tell_launched(outcome: Option<LaunchOutcome>, place: &RunPlace, run: &RunId) 
     let next = place.command(&format!("cleanup {run}"));
     talk::say(&format!("{words}\n  next: {next}"));
     left.len() as u64
+}
+
+/// Removes what the run keeps in a directory that it writes to, and what processes of it left there that were killed. A run
+/// that can be resumed keeps it.
+async fn tidy_tree(
+    (header, prepared): (&RunHeader, &Prepared),
+    ending: &Ending,
+    is_lone: bool,
+    place: &RunPlace,
+) -> u64 {
+    let (Some(tree), Mode::Load) = (&prepared.tree, header.settings.mode) else {
+        return 0;
+    };
+    let tidied = match ending {
+        Ending::Complete if is_lone => tree.tidy().await.map(drop),
+        Ending::Complete => tree.sweep().await.map(drop),
+        Ending::Interrupted | Ending::LimitReached | Ending::Unable(_) => tree.remove_sign().await,
+    };
+    match tidied {
+        Ok(()) => 0,
+        Err(error) => {
+            let next = place.command(&format!("cleanup {}", header.run));
+            talk::say(&format!(
+                "temporary files of the run may be left in the destination: {error}\n  next: {next}"
+            ));
+            1
+        }
+    }
 }
 
 /// Removes the channel of a fleet. What is left is named, and counted for the exit code.

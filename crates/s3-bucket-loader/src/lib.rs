@@ -22,6 +22,7 @@ mod log_upload;
 mod marker_probe;
 mod settings;
 mod signals;
+mod source_host;
 mod spot;
 mod talk;
 mod target;

@@ -232,6 +232,7 @@ fn facts(size: u64) -> PosixFacts {
         inode: 0,
         links: 1,
         rdev: 0,
+        link: 0,
     }
 }
 

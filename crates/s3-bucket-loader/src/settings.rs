@@ -43,6 +43,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let batch = BatchSettings::default();
     let (typed_sources, typed_destination) = places(&args.places)?;
     let source = sources(typed_sources, &args.read, &args.bucket)?;
+    let select = selection(&args.select);
     let typed = typed_destination.to_string_lossy();
     let (destination, metadata, object) = if typed.contains("://") {
         let place = destination(&typed, &args.bucket)?;
@@ -55,7 +56,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
         }
         let mut object = object(&args.object);
         keep_what_may_be_given(&mut object);
-        let metadata = DirectoryStore::dialect(object.takes_xattrs);
+        let metadata = DirectoryStore::dialect(object.takes_xattrs, select.specials);
         (Destination::Directory(path.as_os_str().as_bytes().to_vec()), metadata, object)
     };
     let validate = evidence(args.validate);
@@ -63,11 +64,18 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let monitor = target::monitor(args)?;
     let copier = copier(&args.tree)?;
     let is_native = copier.kind == CopierKind::Native;
+    let hard_links = match transfer.hard_links {
+        Some(HardLinks::Each) => HardLinkPolicy::Each,
+        Some(HardLinks::Copy) => HardLinkPolicy::Copy,
+        // A directory has names of one file as the source has.
+        None if destination.bucket().is_none() && is_native => HardLinkPolicy::Copy,
+        None => HardLinkPolicy::Each,
+    };
     checked(RunSettings {
         mode: Mode::Load,
         source,
         destination,
-        select: selection(&args.select),
+        select,
         transfer: TransferSettings {
             copier,
             monitor,
@@ -85,10 +93,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             sse: transfer.sse.clone(),
             sse_kms_key_id: transfer.sse_kms_key_id.clone(),
             object,
-            hard_links: match transfer.hard_links {
-                HardLinks::Each => HardLinkPolicy::Each,
-                HardLinks::Copy => HardLinkPolicy::Copy,
-            },
+            hard_links,
         },
         validate,
         batch: BatchSettings {
@@ -124,16 +129,19 @@ pub(crate) fn of_restore(
     };
     keep_what_may_be_given(&mut object);
     let batch = BatchSettings::default();
+    let select = selection(&args.select);
+    let metadata = DirectoryStore::dialect(args.xattrs, select.specials);
     checked(RunSettings {
         mode: Mode::Load,
         source: location,
         destination: Destination::Directory(directory.as_os_str().as_bytes().to_vec()),
-        select: selection(&args.select),
+        select,
         transfer: TransferSettings {
-            metadata: DirectoryStore::dialect(args.xattrs),
+            metadata,
             concurrency: args.concurrency,
             bandwidth: args.bwlimit.map(|limit| Rate(limit.0 as f64)),
             object,
+            hard_links: HardLinkPolicy::Copy,
             ..TransferSettings::default()
         },
         validate: evidence(args.validate),
@@ -221,6 +229,13 @@ fn keep_what_may_be_given(object: &mut ObjectSettings) {
     object.mode.push(ModeChange { scope: Scope::Files, keep: 0o1777, set: 0 });
 }
 
+/// Whether this process can give everything the owner that it is to have.
+pub(crate) fn is_all_own(object: &ObjectSettings) -> bool {
+    let mut kept = object.clone();
+    keep_what_may_be_given(&mut kept);
+    kept.owner == object.owner
+}
+
 /// What `validate` is asked to do.
 pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFailure> {
     let validate = evidence(args.validate).ok_or_else(|| {
@@ -231,6 +246,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
     let source = sources(typed_sources, &args.read, &args.bucket)?;
     let object = ObjectSettings { names: args.names.into(), ..ObjectSettings::default() };
     let leaves_out_directories = args.metadata == crate::args::Metadata::None;
+    let select = Selection { leaves_out_directories, ..selection(&args.select) };
     let (destination, metadata, validate) = if typed.contains("://") {
         let place = destination(&typed, &args.bucket)?;
         (Destination::Bucket(place), dialect(args.metadata), validate)
@@ -243,7 +259,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
         let metadata = if leaves_out_directories {
             MetadataDialect::None
         } else {
-            DirectoryStore::dialect(false)
+            DirectoryStore::dialect(false, select.specials)
         };
         let validate = of_tree(validate);
         (Destination::Directory(path.as_os_str().as_bytes().to_vec()), metadata, validate)
@@ -252,7 +268,7 @@ pub(crate) fn of_validate(args: &ValidateArgs) -> Result<RunSettings, CommandFai
         mode: Mode::ValidateOnly,
         source,
         destination,
-        select: Selection { leaves_out_directories, ..selection(&args.select) },
+        select,
         transfer: TransferSettings {
             metadata,
             concurrency: args.concurrency,

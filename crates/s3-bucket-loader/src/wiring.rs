@@ -16,6 +16,7 @@ use s3bl_adapters::store::monitor::MonitoredStore;
 use s3bl_adapters::store::s3::{
     Bucket, Checks, ConnectError, ConnectSettings, ObjectStyle, S3Store, connect, probe,
 };
+use s3bl_core::id::RunId;
 use s3bl_core::path::{KeyMap, RelPath};
 use s3bl_core::settings::{
     BucketPlace, Destination, MetadataDialect, Mode, RunSettings, SecondPlace, SourceBucket,
@@ -60,6 +61,7 @@ pub(crate) struct FixedKeys {
 
 /// Opens source and bucket, and tries what the service checks.
 pub(crate) async fn prepare(
+    run: &RunId,
     settings: &RunSettings,
     keys: Option<&FixedKeys>,
 ) -> Result<Prepared, CommandFailure> {
@@ -67,7 +69,7 @@ pub(crate) async fn prepare(
     let place = match &settings.destination {
         Destination::Bucket(place) => place,
         Destination::Directory(path) => {
-            let tree = open_tree(path, settings)?;
+            let tree = open_tree(path, settings, run)?;
             let store = monitored(tree_store(&tree, settings)?, settings)?;
             let open_store = Arc::new(OpenTree(store));
             let checks = Checks::Crc64Nvme;
@@ -262,9 +264,13 @@ async fn try_checks(
     )
 }
 
-fn open_tree(path: &[u8], settings: &RunSettings) -> Result<DirectoryStore, CommandFailure> {
+fn open_tree(
+    path: &[u8],
+    settings: &RunSettings,
+    run: &RunId,
+) -> Result<DirectoryStore, CommandFailure> {
     let path = Path::new(OsStr::from_bytes(path));
-    DirectoryStore::open(path, &settings.transfer)
+    DirectoryStore::open(path, &settings.transfer, run)
         .with_context(|| format!("open the destination `{}`", path.display()))
         .map_err(CommandFailure::could_not_run)
 }

@@ -286,7 +286,8 @@ impl Launch {
                         Condition::Gone => "is gone",
                         Condition::Well | Condition::Impaired => "is impaired",
                     };
-                    let words = words.map_or(how.to_owned(), |words| format!("{how}: {words}"));
+                    let words =
+                        words.map_or_else(|| how.to_owned(), |words| format!("{how}: {words}"));
                     self.drop_member(now, seat.slot, &words);
                 }
             }

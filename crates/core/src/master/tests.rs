@@ -271,9 +271,9 @@ fn a_start_for_which_too_few_can_come_says_why() {
     led.hear(START, expect(1));
     let effects = led.sync(START);
     let words = "1 workers can come, and 2 are needed: no capacity";
-    let said = effects.iter().find_map(|effect| match effect {
-        Effect::End(Ending::Unable(failure)) => Some(failure.message.as_str()),
-        _ => None,
+    let said = effects.iter().find_map(|effect| {
+        let Effect::End(Ending::Unable(failure)) = effect else { return None };
+        Some(failure.message.as_str())
     });
     assert_eq!(said, Some(words), "{effects:?}");
 }

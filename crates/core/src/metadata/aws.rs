@@ -56,5 +56,6 @@ pub(super) fn read(found: FoundMetadata<'_>) -> FoundFacts {
         mtime: time("file-mtime"),
         atime: time("file-atime"),
         ctime: None,
+        rdev: None,
     }
 }

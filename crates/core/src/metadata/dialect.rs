@@ -2,14 +2,14 @@
 
 use super::pairs::{MetadataError, ObjectMetadata};
 use super::xattr::{self, Xattr};
-use super::{aws, rclone, s3fs, special, yas3fs};
-use crate::settings::{MetadataDialect, TransferSettings};
+use super::{aws, link, rclone, s3fs, special, yas3fs};
+use crate::settings::{HardLinkPolicy, MetadataDialect, TransferSettings};
 use crate::toc::{EntryKind, PosixFacts};
 
 /// Gives the user metadata of an entry's object, or why it has none.
 ///
 /// Of [`MetadataDialect::Union`] 12 pairs, 410 bytes for the widest owner, a ten-digit time and the largest object;
-/// of [`MetadataDialect::None`] nothing. The order is fixed.
+/// and one of 25 bytes more for a name of several; of [`MetadataDialect::None`] nothing. The order is fixed.
 pub fn object_metadata(
     transfer: &TransferSettings,
     kind: EntryKind,
@@ -30,6 +30,10 @@ pub fn object_metadata(
             let places = s3fs::add_shared(&mut metadata, &shown);
             yas3fs::add(&mut metadata, kind, &shown);
             aws::add_shared(&mut metadata, places, &shown);
+            match transfer.hard_links {
+                HardLinkPolicy::Copy if kind == EntryKind::File => link::add(&mut metadata, &shown),
+                HardLinkPolicy::Copy | HardLinkPolicy::Each => {}
+            }
         }
         MetadataDialect::Yas3fs => yas3fs::add(&mut metadata, kind, &shown),
         MetadataDialect::S3fs => s3fs::add(&mut metadata, &shown),

@@ -8,7 +8,7 @@
 
 use super::text::nanoseconds;
 use super::xattr::{self, Xattr};
-use super::{aws, s3fs, yas3fs};
+use super::{aws, link, s3fs, yas3fs};
 use crate::settings::MetadataDialect;
 use crate::unit::FileTime;
 
@@ -34,6 +34,8 @@ pub struct FoundFacts {
     pub atime: Option<FileTime>,
     /// Last change of the inode.
     pub ctime: Option<FileTime>,
+    /// Which device it stands for; only yas3fs has a place for that.
+    pub rdev: Option<u64>,
 }
 
 /// Metadata as a store gives it: names in lower case without `x-amz-meta-`.
@@ -58,6 +60,18 @@ impl<'a> FoundMetadata<'a> {
             MetadataDialect::Union => {
                 newest(s3fs::read(self, is_marker), yas3fs::read(self), aws::read(self))
             }
+        }
+    }
+
+    /// Reads which of the files with several names it is; 0 if it has one, or nobody says.
+    pub fn link(self, dialect: MetadataDialect) -> u64 {
+        match dialect {
+            MetadataDialect::Union => link::read(self),
+            MetadataDialect::Yas3fs
+            | MetadataDialect::S3fs
+            | MetadataDialect::AwsFiles
+            | MetadataDialect::Rclone
+            | MetadataDialect::None => 0,
         }
     }
 
@@ -89,6 +103,7 @@ fn newest(s3fs: FoundFacts, yas3fs: FoundFacts, aws: FoundFacts) -> FoundFacts {
         mtime: time(|facts| facts.mtime),
         atime: time(|facts| facts.atime),
         ctime: time(|facts| facts.ctime),
+        rdev: yas3fs.rdev,
     }
 }
 

@@ -132,6 +132,7 @@ fn facts() -> PosixFacts {
         inode: 1,
         links: 1,
         rdev: 0,
+        link: 0,
     }
 }
 
@@ -226,6 +227,8 @@ fn kinds() -> impl Strategy<Value = (EntryKind, u32)> {
         Just((EntryKind::Symlink, 0o120_000)),
         Just((EntryKind::Special, 0o010_000)),
         Just((EntryKind::Special, 0o140_000)),
+        Just((EntryKind::Special, 0o020_000)),
+        Just((EntryKind::Special, 0o060_000)),
     ]
 }
 
@@ -240,17 +243,29 @@ fn plain_xattrs() -> impl Strategy<Value = Vec<Xattr>> {
     })
 }
 
+/// How many cases each property is tried with: `S3BL_CASES`, by default 20,000.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is no setting of a run")]
+fn cases() -> u32 {
+    let named = std::env::var("S3BL_CASES").ok();
+    named.map_or(20_000, |text| text.parse().expect("S3BL_CASES is a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn what_was_written_is_read_back_as_far_as_the_dialect_keeps_it(
         (kind, bits) in kinds(), rights in 0u32..0o10000, uid: u32, gid: u32,
-        mtime in times(), atime in times(), ctime in times(), xattrs in plain_xattrs(),
+        mtime in times(), atime in times(), ctime in times(), xattrs in plain_xattrs(), number: u32,
     ) {
         let facts = PosixFacts { mode: bits | rights, uid, gid, mtime, atime, ctime, ..facts() };
-        // Other dialects have no place for FIFOs and sockets.
-        let carries_specials = [MetadataDialect::Union, MetadataDialect::Yas3fs, MetadataDialect::S3fs];
+        let rdev = facts.is_device().then_some(u64::from(number));
+        let facts = PosixFacts { rdev: rdev.unwrap_or(0), ..facts };
+        // Other dialects have no place for FIFOs and sockets, and s3fs none for devices.
+        let carries_specials: &[MetadataDialect] = match facts.is_device() {
+            true => &[MetadataDialect::Union, MetadataDialect::Yas3fs],
+            false => &[MetadataDialect::Union, MetadataDialect::Yas3fs, MetadataDialect::S3fs],
+        };
         let carries = |dialect: &MetadataDialect| kind != EntryKind::Special || carries_specials.contains(dialect);
         for dialect in DIALECTS.into_iter().filter(carries) {
             let object = written(dialect, kind, &facts, &xattrs_of(dialect, &xattrs));
@@ -259,6 +274,7 @@ proptest! {
                 let read = found.facts(reader, kind == EntryKind::Directory);
                 prop_assert_eq!(read.mode, Some(facts.mode), "{:?} by {:?}", dialect, reader);
                 prop_assert_eq!((read.uid, read.gid), (Some(uid), Some(gid)));
+                prop_assert_eq!(read.rdev, rdev);
                 prop_assert_eq!(read.mtime, Some(kept(dialect, mtime)), "{:?}", dialect);
                 prop_assert_eq!(read.atime, Some(kept(dialect, atime)), "{:?}", dialect);
             }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::link;
 use crate::limit::USER_METADATA_BYTES_MAX;
 
 /// Bytes that the widest entry needs without extended attributes.
@@ -90,11 +91,11 @@ impl ObjectMetadata {
         self.pairs.into_iter().map(move |(name, place)| (name, text.slice(place)))
     }
 
-    /// The pairs that stay the same for as long as nobody changes the entry: no times of access and of the inode. Of yas3fs's
+    /// The pairs that stay the same for as long as nobody changes the entry: no times of access and of the inode, no other names. Of yas3fs's
     /// `attr` this is the beginning; of all others the whole value.
     pub fn lasting(&self) -> impl Iterator<Item = Lasting<'_>> {
         self.iter().filter_map(|(name, value)| match name {
-            "atime" | "ctime" | "file-atime" => None,
+            "atime" | "ctime" | "file-atime" | link::NAME => None,
             ATTR => {
                 let end = value.find(",\"st_atime\"").unwrap_or(value.len());
                 Some(Lasting { name, value: &value[..end], is_whole: false })

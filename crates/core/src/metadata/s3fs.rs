@@ -52,6 +52,7 @@ pub(super) fn read(found: FoundMetadata<'_>, is_marker: bool) -> FoundFacts {
             .text("atime")
             .and_then(|text| parse::seconds(text).or_else(|| parse::moment(text))),
         ctime: found.text("ctime").and_then(parse::seconds),
+        rdev: None,
     }
 }
 

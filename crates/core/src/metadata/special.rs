@@ -57,6 +57,7 @@ mod tests {
             inode: 3,
             links: 1,
             rdev,
+            link: 0,
         };
         let transfer = TransferSettings { metadata, ..TransferSettings::default() };
         let metadata = object_metadata(&transfer, EntryKind::Special, &facts, &[])

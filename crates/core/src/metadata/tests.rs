@@ -25,6 +25,7 @@ fn facts() -> PosixFacts {
         inode: 1,
         links: 1,
         rdev: 0,
+        link: 0,
     }
 }
 
@@ -182,6 +183,7 @@ fn the_widest_entry_has_410_bytes() {
         inode: u64::MAX,
         links: u64::MAX,
         rdev: 0,
+        link: 0,
     };
     let transfer = transfer(MetadataDialect::Union);
     let metadata = object_metadata(&transfer, EntryKind::File, &facts, &[]).unwrap();
@@ -296,6 +298,7 @@ proptest! {
         let facts = PosixFacts {
             mode, uid, gid, size: ByteCount(size), mtime, atime, ctime, inode: 1, links: 1,
             rdev: 0,
+            link: 0,
         };
         let metadata = object_metadata(
             &transfer(MetadataDialect::Union), EntryKind::File, &facts, &[],

@@ -12,7 +12,7 @@ use super::found::{FoundFacts, FoundMetadata, is_mode};
 use super::pairs::ObjectMetadata;
 use super::parse;
 use super::text::{MODE_MASK, push_decimal, push_time};
-use crate::toc::{EntryKind, PosixFacts};
+use crate::toc::{EntryKind, PosixFacts, RDEV_UNKNOWN};
 
 /// The size that yas3fs gives to directories; a file system's own number says nothing to anybody else.
 const DIRECTORY_BYTES: u64 = 4096;
@@ -30,7 +30,7 @@ pub(super) fn add(metadata: &mut ObjectMetadata, kind: EntryKind, facts: &PosixF
             text.push_str(name);
             push_decimal(text, value);
         }
-        if facts.rdev != 0 {
+        if facts.is_device() && facts.rdev != RDEV_UNKNOWN {
             text.push_str(",\"st_rdev\":");
             push_decimal(text, facts.rdev);
         }
@@ -73,5 +73,6 @@ pub(super) fn read(found: FoundMetadata<'_>) -> FoundFacts {
         mtime: time("st_mtime"),
         atime: time("st_atime"),
         ctime: time("st_ctime"),
+        rdev: whole("st_rdev"),
     }
 }

@@ -176,6 +176,7 @@ mod tests {
             inode: 3,
             links: 1,
             rdev: 0,
+            link: 0,
         }
     }
 

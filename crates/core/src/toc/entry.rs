@@ -62,11 +62,23 @@ pub struct PosixFacts {
     pub inode: u64,
     /// Number of names of the inode.
     pub links: u64,
-    /// Which device a device file stands for, as `makedev` numbers it; 0 of everything else.
+    /// Which device a device file stands for, as `makedev` numbers it; 0 of everything else, [`RDEV_UNKNOWN`] where nobody
+    /// says.
     pub rdev: u64,
+    /// Which of the files with several names it is, the same for all of its names and whoever looks; 0 of a file with one
+    /// name. Two files may have the same by chance: whoever joins names compares what they hold.
+    pub link: u64,
 }
 
+/// The number of a device that is not told. The kernel gives no device more than 32 bits.
+pub const RDEV_UNKNOWN: u64 = u64::MAX;
+
 impl PosixFacts {
+    /// Whether the type bits of the mode say that it is a character or block device.
+    pub fn is_device(&self) -> bool {
+        matches!(self.mode & 0o170_000, 0o020_000 | 0o060_000)
+    }
+
     /// What the type bits of the mode say. Without any it is a file.
     pub fn kind(&self) -> EntryKind {
         match self.mode & 0o170_000 {

@@ -10,6 +10,6 @@ pub mod list;
 mod packed;
 mod root;
 
-pub use entry::{EntryKind, PosixFacts, TocEntry, WalkTotals};
+pub use entry::{EntryKind, PosixFacts, RDEV_UNKNOWN, TocEntry, WalkTotals};
 pub use packed::{PackError, PackedEntries, Packer};
 pub use root::RootPrint;

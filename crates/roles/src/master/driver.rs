@@ -53,7 +53,6 @@ pub struct MasterRole {
     settings: MasterSettings,
     crawl_threads: usize,
     view: Arc<RunView>,
-    interrupts: mpsc::Receiver<()>,
 }
 
 /// What is left when a run is over.
@@ -88,20 +87,22 @@ pub enum MasterError {
 }
 
 impl MasterRole {
-    /// Makes a master of the run that the ledger holds. `interrupts` says each time that a person asks it to stop.
+    /// Makes a master of the run that the ledger holds.
     pub fn new(
         doors: MasterDoors,
         settings: MasterSettings,
         crawl_threads: usize,
         view: Arc<RunView>,
-        interrupts: mpsc::Receiver<()>,
     ) -> Self {
-        Self { doors, settings, crawl_threads, view, interrupts }
+        Self { doors, settings, crawl_threads, view }
     }
 
-    /// Leads the run to its end.
-    pub async fn run(self) -> Result<MasterOutcome, MasterError> {
-        let Self { doors, settings, crawl_threads, view, mut interrupts } = self;
+    /// Leads the run to its end. `interrupts` says each time that a person asks it to stop.
+    pub async fn run(
+        self,
+        interrupts: &mut mpsc::Receiver<()>,
+    ) -> Result<MasterOutcome, MasterError> {
+        let Self { doors, settings, crawl_threads, view } = self;
         let MasterDoors { source, tasks, results, control, mut ledger, crew } = doors;
         let header = ledger.header()?;
         let (recovered, planned) = recover(ledger.as_mut())?;
@@ -136,7 +137,7 @@ impl MasterRole {
             crew,
             ending: None,
         };
-        let ended = driver.drive(&mut incoming, &mut interrupts).await;
+        let ended = driver.drive(&mut incoming, interrupts).await;
         driver.finish_errands().await;
         drop(pumps);
         driver.switches.is_stopped.store(true, Ordering::Relaxed);

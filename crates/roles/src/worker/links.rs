@@ -194,9 +194,10 @@ mod tests {
         let time = FileTime { seconds, nanoseconds: 0 };
         let (mtime, atime, ctime) = (time, time, time);
         let size = ByteCount(5);
-        let (uid, gid, links, rdev) = (0, 0, 2, 0);
+        let (uid, gid, links, rdev, link) = (0, 0, 2, 0, 7);
         let mode = 0o100_644;
-        let facts = PosixFacts { mode, uid, gid, size, mtime, atime, ctime, inode, links, rdev };
+        let facts =
+            PosixFacts { mode, uid, gid, size, mtime, atime, ctime, inode, links, rdev, link };
         LinkedFile { device: 1, facts }
     }
 

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     BucketArgs, DriftReportArgs, HookArgs, JobArgs, LaunchArgs, LauncherChoice, LeavingArgs,
-    LogUploadArgs, SourceServiceArgs, value,
+    LogUploadArgs, SourceHostArgs, SourceServiceArgs, value,
 };
 
 pub(super) const MASTER_EXAMPLES: &str = "\
@@ -109,6 +109,9 @@ pub struct MasterArgs {
     /// Who starts them.
     #[command(flatten)]
     pub launch: LaunchArgs,
+    /// The machine that has the source.
+    #[command(flatten)]
+    pub source_host: SourceHostArgs,
     /// Whether to look at the source once more.
     #[command(flatten)]
     pub drift: DriftReportArgs,
@@ -123,9 +126,10 @@ pub struct WorkerArgs {
     /// Where the source is on this machine [default: where the master has it]; of several sources, each
     #[arg(long, env = "S3BL_SOURCE", value_name = "SRC")]
     pub source: Vec<OsString>,
-    /// The only destination that this worker writes to: s3://bucket/prefix [default: the master's]
+    /// The only destination that this worker writes to: s3://bucket/prefix [default: the master's]; or the directory of a run to
+    /// a directory as this machine sees it, which has to be named
     #[arg(long, env = "S3BL_DESTINATION", value_name = "DEST")]
-    pub destination: Option<String>,
+    pub destination: Option<OsString>,
     /// Requests in flight [default: finds its own level]
     #[arg(long, env = "S3BL_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,

@@ -1,8 +1,11 @@
 //! What can be typed about launchers: who starts a master's workers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+
+use super::value;
 
 /// Who starts the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -48,6 +51,9 @@ pub struct LaunchArgs {
     /// Workers that may be launched in place of others that break or do not come
     #[arg(long, env = "S3BL_REPLACE_WORKERS", default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub replace_workers: u32,
+    /// How long what was launched is kept when the run is over, however it ended; Ctrl-C ends it at once [default: not at all]
+    #[arg(long, env = "S3BL_AUTO_SHUTDOWN", value_name = "TIME", value_parser = value::duration)]
+    pub auto_shutdown: Option<Duration>,
     /// More flags for each launched worker, written as for a shell: --source /mnt/share
     #[arg(long, env = "S3BL_WORKER_OPTIONS", value_name = "WORDS", allow_hyphen_values = true)]
     pub worker_options: Option<String>,

@@ -18,6 +18,7 @@ pub mod places;
 pub mod restore;
 pub mod rights;
 pub mod source;
+pub mod source_host;
 pub mod tags;
 pub mod validate;
 pub mod value;
@@ -44,6 +45,7 @@ pub use object::{Acl, LockMode, Metadata, Names, ObjectArgs};
 pub use places::PlacesArgs;
 pub use restore::RestoreArgs;
 pub use source::{SourceReadArgs, SourceServiceArgs};
+pub use source_host::SourceHostArgs;
 pub use validate::ValidateArgs;
 
 /// Loads a mountain of files into S3 and proves that every one of them arrived.
@@ -73,7 +75,7 @@ pub enum Command {
     /// Lead a load that workers on other machines do
     #[command(after_help = fleet::MASTER_EXAMPLES)]
     #[command(override_usage = "s3-bucket-loader master [OPTIONS] <SRC>... <DEST>")]
-    Master(MasterArgs),
+    Master(Box<MasterArgs>),
     /// Work for a master
     #[command(after_help = fleet::WORKER_EXAMPLES)]
     Worker(WorkerArgs),
@@ -311,19 +313,19 @@ pub struct TransferArgs {
     /// Bytes of one batch; a file of so many or more is sent by all workers together, so many bytes each
     #[arg(long, env = "S3BL_BYTES_PER_MESSAGE", default_value = "256MiB", value_name = "SIZE", value_parser = value::size)]
     pub bytes_per_message: ByteCount,
-    /// What becomes of files with several names
-    #[arg(long, env = "S3BL_HARD_LINKS", default_value = "each", value_name = "POLICY")]
-    pub hard_links: HardLinks,
+    /// What becomes of files with several names [default: each; copy to a directory]
+    #[arg(long, env = "S3BL_HARD_LINKS", value_name = "POLICY")]
+    pub hard_links: Option<HardLinks>,
 }
 
 /// What becomes of files with several names. In the bucket each name is an object of its own, either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HardLinks {
     /// Each name is read and uploaded on its own
-    #[default]
     Each,
     /// A worker uploads the first name that it meets, and the store copies it to the others (up to 5 GiB; needs
-    /// s3:GetObject)
+    /// s3:GetObject); with --metadata union `restore` makes them names of one file again. In a directory they are names of one
+    /// file
     Copy,
 }
 
@@ -465,9 +467,9 @@ pub enum ReportFormat {
 /// `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// The destination to check: s3://bucket/prefix
+    /// The destination to check: s3://bucket/prefix, or a directory
     #[arg(value_name = "DEST")]
-    pub destination: String,
+    pub destination: OsString,
     /// A source directory to check too
     #[arg(long, env = "S3BL_SOURCE", value_name = "DIR")]
     pub source: Option<OsString>,

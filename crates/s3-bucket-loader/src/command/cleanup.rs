@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use s3bl_core::id::{RunId, WorkerId};
 use s3bl_core::launch::{Condition, MemberId};
-use s3bl_core::settings::RunSettings;
+use s3bl_core::settings::{Mode, RunSettings};
 use s3bl_port::channel::Channel;
 use s3bl_port::control::WorkerControl;
 use s3bl_port::launcher::{LaunchError, Launcher};
@@ -28,12 +28,14 @@ use crate::wiring::prepare;
 const SILENCE: Duration = Duration::from_secs(16);
 
 /// What was removed.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Default, serde::Serialize)]
 struct Removed {
     run: String,
     channel: Vec<String>,
     uploads: u64,
     launched: Vec<String>,
+    /// Files that were not in their place yet, in a directory that is written to.
+    temporary: u64,
 }
 
 /// `cleanup RUN` and `cleanup --channel NAME`.
@@ -52,19 +54,20 @@ pub(crate) async fn cleanup(stage: &Stage, args: &CleanupArgs) -> Result<Exit, C
 }
 
 fn in_words(removed: &Removed) -> String {
-    let Removed { run, channel, uploads, launched } = removed;
-    if channel.is_empty() && *uploads == 0 && launched.is_empty() {
+    let Removed { run, channel, uploads, launched, temporary } = removed;
+    let counts = [
+        (channel.len() as u64, "parts of its channel"),
+        (launched.len() as u64, "instances"),
+        (*uploads, "incomplete uploads"),
+        (*temporary, "temporary files"),
+    ];
+    let told = counts.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
+    if told.is_empty() {
         return format!("run {run} left nothing behind\n");
     }
-    let of_fleet = match launched.len() {
-        0 => String::new(),
-        count => format!(", {count} instances"),
-    };
     let names: String = channel.iter().chain(launched).map(|name| format!("  {name}\n")).collect();
-    format!(
-        "run {run}: removed {} of its channel{of_fleet} and {uploads} incomplete uploads\n{names}",
-        channel.len()
-    )
+    format!("run {run}: removed {}\n{names}", told.join(", "))
 }
 
 async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Removed, CommandFailure> {
@@ -95,18 +98,31 @@ async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Remove
     let header = ledger.header().map_err(ledger_failure)?;
     let before = ledger.recover().map_err(ledger_failure)?.uploads.len() as u64;
     let mut left = 0;
-    if before > 0 {
-        let settings: &RunSettings = &header.settings;
-        let prepared = prepare(settings, None).await?;
+    let mut temporary = 0;
+    let settings: &RunSettings = &header.settings;
+    if before > 0 || writes_tree(settings) {
+        let prepared = prepare(run, settings, None).await?;
         let ledger = abort_uploads(Box::new(ledger), &header, &prepared, Which::All).await?;
         left = ledger.recover().map_err(ledger_failure)?.uploads.len() as u64;
+        if let Some(tree) = prepared.tree.as_ref().filter(|_| writes_tree(settings)) {
+            temporary = tree.sweep().await.map_err(leftover)?;
+        }
     }
     if left > 0 {
         let error = anyhow!("{left} incomplete uploads of run {run} could not be removed");
-        let failure = CommandFailure::could_not_run(error).advise("see log.ndjson of the run");
-        return Err(CommandFailure { exit: Exit::Leftover, ..failure });
+        return Err(leftover(error));
     }
-    Ok(Removed { run: run.to_string(), channel, uploads: before, launched })
+    Ok(Removed { run: run.to_string(), channel, uploads: before, launched, temporary })
+}
+
+/// Whether a run writes to a directory.
+pub(super) fn writes_tree(settings: &RunSettings) -> bool {
+    settings.mode == Mode::Load && settings.destination.bucket().is_none()
+}
+
+fn leftover(error: impl Into<anyhow::Error>) -> CommandFailure {
+    let failure = CommandFailure::could_not_run(error).advise("see log.ndjson of the run");
+    CommandFailure { exit: Exit::Leftover, ..failure }
 }
 
 async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, CommandFailure> {
@@ -114,7 +130,7 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
     let channel = place.open().await?;
     let Some(run) = channel.owner().await.map_err(channel_failure)? else {
         let run = "(none)".to_owned();
-        return Ok(Removed { run, channel: Vec::new(), uploads: 0, launched: Vec::new() });
+        return Ok(Removed { run, ..Removed::default() });
     };
     if !args.force {
         // A run is led where its ledger is, and nowhere else.
@@ -134,7 +150,7 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
     };
     let launched = remove_launched(&run, finder).await?;
     let removed = channel.remove(&run).await.map_err(channel_failure)?;
-    Ok(Removed { run: run.to_string(), channel: removed, uploads: 0, launched })
+    Ok(Removed { run: run.to_string(), channel: removed, launched, ..Removed::default() })
 }
 
 /// Ends what a launcher started for a run and is still there.

@@ -1,5 +1,8 @@
 //! `doctor`: looks at everything that a load needs, one thing after the other, and says what is missing.
 
+use std::path::Path;
+
+use s3bl_adapters::store::dir::{Trial, mounted_as, try_out};
 use s3bl_adapters::store::s3::{Bucket, Checks, ObjectStyle, probe};
 use s3bl_core::path::KeyMap;
 use s3bl_core::settings::{BucketPlace, TransferSettings};
@@ -20,50 +23,93 @@ const CLOCK_SECONDS_MAX: i64 = 300;
 struct Finding {
     check: &'static str,
     is_good: bool,
+    /// Whether a load cannot come out well without it.
+    is_needed: bool,
     what: String,
     advice: Option<String>,
 }
 
 /// `doctor DEST`.
 pub(crate) async fn doctor(stage: &Stage, args: &DoctorArgs) -> Result<Exit, CommandFailure> {
-    let destination = settings::of_doctor(&args.destination, &args.bucket)?;
     let mut findings = Vec::new();
+    let typed = args.destination.to_string_lossy();
+    let bucket = match typed.contains("://") {
+        true => Some(settings::of_doctor(&typed, &args.bucket)?),
+        false => None,
+    };
     if let Some(source) = &args.source {
         findings.push(look_at_source(source));
     }
     findings.push(look_at_home(stage));
-    match open_bucket(&destination, None).await {
+    match bucket {
+        Some(destination) => look_for_bucket(&destination, &mut findings).await,
+        None => look_at_tree(Path::new(&args.destination), &mut findings),
+    }
+    give(stage, &findings)
+}
+
+async fn look_for_bucket(destination: &BucketPlace, findings: &mut Vec<Finding>) {
+    match open_bucket(destination, None).await {
         Ok(bucket) => {
             let what = format!("{} at {}, region {}", bucket.name, bucket.endpoint, bucket.region);
             findings.push(good("bucket", what));
-            look_at_bucket(&bucket, &destination, &mut findings).await;
+            look_at_bucket(&bucket, destination, findings).await;
         }
         Err(failure) => findings.push(Finding {
             check: "bucket",
             is_good: false,
+            is_needed: true,
             what: format!("{:#}", failure.error),
             advice: failure.advice,
         }),
     }
+}
+
+/// Tries what a directory keeps. Everything that was tried is removed again.
+fn look_at_tree(path: &Path, findings: &mut Vec<Finding>) {
+    let there = std::fs::canonicalize(path);
+    let mounts = std::fs::read("/proc/self/mountinfo");
+    if let (Ok(there), Ok(mounts)) = (&there, &mounts) {
+        let words = match mounted_as(there, mounts) {
+            Some((kind, place)) => format!("{}: {kind}, mounted at {place}", there.display()),
+            None => format!("{}: of no known kind", there.display()),
+        };
+        findings.push(good("file system", words));
+    }
+    for Trial { what, found, lacks } in try_out(path, &home::new_run()) {
+        findings.push(Finding {
+            check: what,
+            is_good: lacks.is_none(),
+            is_needed: lacks.as_ref().is_none_or(|lack| lack.is_grave),
+            what: found,
+            advice: lacks.map(|lack| lack.advice.to_owned()),
+        });
+    }
+}
+
+fn give(stage: &Stage, findings: &[Finding]) -> Result<Exit, CommandFailure> {
     if stage.talk.json {
-        let json =
-            serde_json::to_string_pretty(&findings).map_err(CommandFailure::could_not_run)?;
+        let json = serde_json::to_string_pretty(findings).map_err(CommandFailure::could_not_run)?;
         talk::give(&format!("{json}\n"));
     } else {
-        for finding in &findings {
-            let mark = if finding.is_good { "ok  " } else { "FAIL" };
+        for finding in findings {
+            let mark = match (finding.is_good, finding.is_needed) {
+                (true, _) => "ok  ",
+                (false, true) => "FAIL",
+                (false, false) => "lack",
+            };
             talk::give(&format!("{mark} {:<12} {}\n", finding.check, finding.what));
             if let Some(advice) = &finding.advice {
                 talk::give(&format!("     {:<12} next: {advice}\n", ""));
             }
         }
     }
-    let is_good = findings.iter().all(|finding| finding.is_good);
+    let is_good = findings.iter().all(|finding| finding.is_good || !finding.is_needed);
     Ok(if is_good { Exit::Clean } else { Exit::CouldNotRun })
 }
 
 fn good(check: &'static str, what: impl Into<String>) -> Finding {
-    Finding { check, is_good: true, what: what.into(), advice: None }
+    Finding { check, is_good: true, is_needed: true, what: what.into(), advice: None }
 }
 
 fn look_at_source(source: &std::ffi::OsStr) -> Finding {
@@ -77,6 +123,7 @@ fn look_at_source(source: &std::ffi::OsStr) -> Finding {
         Err(error) => Finding {
             check: "source",
             is_good: false,
+            is_needed: true,
             what: format!("{shown}: {error}"),
             advice: Some("name a directory that this user may list".to_owned()),
         },
@@ -91,6 +138,7 @@ fn look_at_home(stage: &Stage) -> Finding {
         Err(error) => Finding {
             check: "home",
             is_good: false,
+            is_needed: true,
             what: format!("{}: {error}", path.display()),
             advice: Some("say --home DIR with a folder that this user may write".to_owned()),
         },
@@ -141,7 +189,13 @@ fn judge(check: &'static str, right: &str, result: Result<(), s3bl_s3::Error>) -
             } else {
                 advice_for(&error.kind).to_owned()
             };
-            Finding { check, is_good: false, what: error.to_string(), advice: Some(advice) }
+            Finding {
+                check,
+                is_good: false,
+                is_needed: true,
+                what: error.to_string(),
+                advice: Some(advice),
+            }
         }
     }
 }
@@ -161,6 +215,7 @@ fn checksum_finding(checks: Checks) -> Finding {
         Checks::None => Finding {
             check: "checksum",
             is_good: false,
+            is_needed: true,
             what: "the service proves nothing of what it stores".to_owned(),
             advice: Some("validate with --validate read, which fetches every object".to_owned()),
         },
@@ -174,6 +229,7 @@ fn clock_finding(offset_seconds: i64) -> Finding {
     Finding {
         check: "clock",
         is_good: false,
+        is_needed: true,
         what: format!("this machine's clock differs from the service's by {offset_seconds} s"),
         advice: Some("set the clock of this machine".to_owned()),
     }

@@ -64,7 +64,7 @@ async fn begin_as(
     workers: u32,
     (keys, before_validate): (Option<&FixedKeys>, Arc<Gate>),
 ) -> Result<Led, CommandFailure> {
-    let (prepared, settings) = prepare_new(stage, settings, keys).await?;
+    let (prepared, settings) = prepare_new(stage, &run, settings, keys).await?;
     let prepared = Prepared { before_validate, ..prepared };
     let (ledger, header) = new_run(stage, run, settings)?;
     lead_run(stage, Box::new(ledger), &header, prepared, Crew::Local(workers)).await
@@ -88,6 +88,7 @@ pub(super) fn hooks_of(
 /// Opens what a new run needs, warns of what is weak, and returns the settings with what was found of the store.
 pub(super) async fn prepare_new(
     stage: &Stage,
+    run: &RunId,
     settings: RunSettings,
     keys: Option<&FixedKeys>,
 ) -> Result<(Prepared, RunSettings), CommandFailure> {
@@ -98,7 +99,7 @@ pub(super) async fn prepare_new(
             .with_context(|| format!("make the directory `{}`", path.display()))
             .map_err(CommandFailure::could_not_run)?;
     }
-    let prepared = prepare(&settings, keys).await?;
+    let prepared = prepare(run, &settings, keys).await?;
     if settings.mode == Mode::ValidateOnly {
         return Ok((prepared, settings));
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use s3bl_core::id::RunId;
-use s3bl_core::settings::{BatchSettings, RunSettings};
+use s3bl_core::ledger::RunHeader;
+use s3bl_core::settings::{BatchSettings, CopierSettings, Destination, RunSettings};
 
 use super::load::{lead_run, new_run, prepare_new, show};
 use super::{Stage, drift};
@@ -11,6 +11,7 @@ use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, FleetCrew, JoinKey, LaunchPlan, Place, find_key, make_key};
+use crate::source_host::SourceHostCare;
 use crate::{home, settings, talk};
 
 /// Entries of one batch over a transport that is paid by the message: as many as fit, since their outcomes travel with
@@ -19,6 +20,11 @@ const ENTRIES_MAX: u32 = 2000;
 
 /// `master SRC DEST`.
 pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailure> {
+    let host = SourceHostCare::new(&args.source_host, &args.job.bucket, stage.talk.quiet)?;
+    host.around(lead_new(stage, args)).await
+}
+
+async fn lead_new(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailure> {
     let settings = settings_of(&args.job, &args.fleet)?;
     let lease = settings.batch.lease;
     let bucket = &args.job.bucket;
@@ -27,8 +33,9 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
     let named_key = find_key(args.join_key.join_key_file.as_deref(), None)?;
     let probe = Place::new(&args.channel, bucket, Some("probe"), lease)?;
     probe.open().await?;
-    let (prepared, settings) = prepare_new(stage, settings, None).await?;
-    let (ledger, header) = new_run(stage, home::new_run(), settings)?;
+    let run = home::new_run();
+    let (prepared, settings) = prepare_new(stage, &run, settings, None).await?;
+    let (ledger, header) = new_run(stage, run, settings)?;
     let folder = stage.home.run_folder(&header.run);
     let name = Some(header.run.as_str());
     let place = Place {
@@ -48,7 +55,7 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
             (key, Some(path))
         }
     };
-    let crew = fleet_crew(stage, &header.run, &place, &key, key_file.as_deref()).await?;
+    let crew = fleet_crew(stage, &header, &place, &key, key_file.as_deref()).await?;
     let led = lead_run(stage, Box::new(ledger), &header, prepared, crew).await?;
     let led = drift::at_end(stage, led, args.drift.drift_report).await?;
     Ok(show(stage, &led))
@@ -57,16 +64,16 @@ pub(crate) async fn master(stage: &Stage, args: &MasterArgs) -> Result<Exit, Com
 /// The crew that comes to a place, launched or not.
 async fn fleet_crew(
     stage: &Stage,
-    run: &RunId,
+    header: &RunHeader,
     place: &Place,
     key: &JoinKey,
     key_file: Option<&Path>,
 ) -> Result<Crew, CommandFailure> {
-    let folder = stage.home.run_folder(run);
+    let folder = stage.home.run_folder(&header.run);
     let launching = match &place.launch {
-        Some(plan) => Some(plan.launching(run, place, key, &folder).await?),
+        Some(plan) => Some(plan.launching(header, place, key, &folder).await?),
         None => {
-            say_how_to_join(stage, place, key_file);
+            say_how_to_join(stage, place, key_file, &header.settings);
             None
         }
     };
@@ -84,17 +91,22 @@ async fn fleet_crew(
 
 fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandFailure> {
     let settings = settings::of_job(job)?;
-    if settings.destination.bucket().is_none() {
-        let error =
-            anyhow::anyhow!("a fleet writes to a bucket, and the destination is a directory");
-        return Err(CommandFailure::usage(error).advise("use `load`, or name s3://bucket/prefix"));
+    // What programs run on a machine, and what files are read there, is its own to say.
+    let transfer = &settings.transfer;
+    let is_alone = [
+        (transfer.copier != CopierSettings::default(), "--copier"),
+        (transfer.monitor.is_some(), "--destination-monitor"),
+    ];
+    if let Some((_, flag)) = is_alone.iter().find(|(is_given, _)| *is_given) {
+        let error = anyhow::anyhow!("{flag} is for `load`: workers elsewhere copy by themselves");
+        return Err(CommandFailure::usage(error).advise("use `load`, or leave it out"));
     }
     let entries_max = job.transfer.entries_per_message.unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
     let batch = BatchSettings { entries_max, lease: fleet.lease, ..settings.batch };
     settings::checked(RunSettings { batch, ..settings })
 }
 
-fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>) {
+fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>, settings: &RunSettings) {
     if stage.talk.quiet {
         return;
     }
@@ -103,16 +115,23 @@ fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>) {
         Some(path) => format!(" --join-key-file {}", path.display()),
         None => " (with the same S3BL_JOIN_KEY)".to_owned(),
     };
-    talk::say(&format!("start each worker with:\n  s3-bucket-loader worker {flags}{key}"));
+    let destination = match &settings.destination {
+        Destination::Bucket(_) => String::new(),
+        Destination::Directory(_) => format!(" --destination {}", settings.destination.url()),
+    };
+    talk::say(&format!(
+        "start each worker with:\n  s3-bucket-loader worker {flags}{key}{destination}"
+    ));
 }
 
 /// The crew of a run that a fleet began, to go on with it.
 pub(super) async fn crew_of(
     stage: &Stage,
-    run: &RunId,
+    header: &RunHeader,
     place: &Place,
     args: &RunArgs,
 ) -> Result<Crew, CommandFailure> {
+    let run = &header.run;
     let kept = stage.home.run_folder(run).join("join.key");
     let named = args.join_key.join_key_file.as_deref();
     let key = find_key(named, Some(&kept))?.ok_or_else(|| {
@@ -122,5 +141,5 @@ pub(super) async fn crew_of(
     let key_file = named.map(Path::to_owned).or_else(|| kept.exists().then_some(kept));
     let workers = args.workers.unwrap_or(place.workers);
     let place = Place { workers, workers_min: place.workers_min.min(workers), ..place.clone() };
-    fleet_crew(stage, run, &place, &key, key_file.as_deref()).await
+    fleet_crew(stage, header, &place, &key, key_file.as_deref()).await
 }

@@ -8,6 +8,7 @@ use s3bl_core::master::Phase;
 use s3bl_port::ledger::Ledger;
 use s3bl_roles::worker::Gate;
 
+use super::cleanup::writes_tree;
 use super::load::{hooks_of, lead_run, show};
 use super::master::crew_of;
 use super::report::report_of;
@@ -58,9 +59,13 @@ async fn tidy_up(
     let files = stage.home.place(run);
     let folder = files.folder();
     let header = ledger.header().map_err(ledger_failure)?;
-    if !ledger.recover().map_err(ledger_failure)?.uploads.is_empty() {
-        let prepared = prepare(&header.settings, None).await?;
+    let is_tree = writes_tree(&header.settings);
+    if is_tree || !ledger.recover().map_err(ledger_failure)?.uploads.is_empty() {
+        let prepared = prepare(run, &header.settings, None).await?;
         ledger = abort_uploads(ledger, &header, &prepared, Which::All).await?;
+        if let Some(tree) = prepared.tree.as_ref().filter(|_| is_tree) {
+            tree.sweep().await.map_err(CommandFailure::could_not_run)?;
+        }
     }
     if let Some(place) = Place::find(folder)? {
         place.open().await?.remove(run).await.map_err(channel_failure)?;
@@ -119,14 +124,14 @@ async fn lead_on(
     (header, before_validate): (RunHeader, Arc<Gate>),
 ) -> Result<Exit, CommandFailure> {
     let settings = &header.settings;
-    let prepared = prepare(settings, None).await?;
+    let prepared = prepare(&header.run, settings, None).await?;
     let prepared = Prepared { before_validate, ..prepared };
     if !stage.talk.quiet {
         let destination = settings.destination.url();
         talk::say(&format!("{verb} run {}, to {destination}", header.run));
     }
     let crew = match Place::find(&stage.home.run_folder(&header.run))? {
-        Some(place) => crew_of(stage, &header.run, &place, args).await?,
+        Some(place) => crew_of(stage, &header, &place, args).await?,
         None => Crew::Local(args.workers.unwrap_or(1)),
     };
     let led = lead_run(stage, ledger, &header, prepared, crew).await?;

@@ -1,5 +1,6 @@
 //! `worker`: waits on a channel for a master, and works for it.
 
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use s3bl_adapters::channel::sealed::Refusals;
 use s3bl_adapters::channel::secure_control;
 use s3bl_core::id::{RunId, WorkerId};
-use s3bl_core::settings::SourceLocation;
+use s3bl_core::settings::{Destination, SourceLocation};
 use s3bl_core::wire::SealKey;
 use s3bl_core::worker::Departure;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind, WorkerEnd};
@@ -29,6 +30,9 @@ use crate::{settings, signals, spot, talk};
 
 /// Pause between two looks for a channel that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the master of a run that is over may take to remove its channel.
+const REMOVAL: Duration = Duration::from_secs(5);
 
 /// The lease of the channel's queues is the master's to say; a worker never makes one.
 const ANY_LEASE: Duration = Duration::from_mins(1);
@@ -120,10 +124,7 @@ fn pins(args: &WorkerArgs) -> Result<Pins, CommandFailure> {
     Ok(Pins {
         source: pinned_source(args)?,
         source_service: args.source_service.clone(),
-        destination: match &args.destination {
-            Some(typed) => Some(settings::destination(typed, &args.bucket)?),
-            None => None,
-        },
+        destination: pinned_destination(args)?,
         endpoint_url: args.bucket.endpoint_url.clone(),
         region: args.bucket.region.clone(),
         profile: args.bucket.profile.clone(),
@@ -131,6 +132,22 @@ fn pins(args: &WorkerArgs) -> Result<Pins, CommandFailure> {
         master_silence: args.leaving.without_master.unwrap_or(args.master_silence),
         silent_drain_max: args.leaving.without_master.map_or(Duration::ZERO, |_| ALONE_MAX),
     })
+}
+
+/// The only place that is written to.
+fn pinned_destination(args: &WorkerArgs) -> Result<Option<Destination>, CommandFailure> {
+    let Some(typed) = &args.destination else { return Ok(None) };
+    let text = typed.to_string_lossy();
+    if text.contains("://") {
+        return settings::destination(&text, &args.bucket).map(Destination::Bucket).map(Some);
+    }
+    let path = std::fs::canonicalize(typed)
+        .with_context(|| format!("find the destination `{text}`"))
+        .map_err(|error| {
+            CommandFailure::could_not_run(error)
+                .advise("name s3://bucket/prefix, or the directory, mounted as it is at the master")
+        })?;
+    Ok(Some(Destination::Directory(path.into_os_string().into_vec())))
 }
 
 /// A source that is elsewhere on this machine. How the objects of a bucket are understood is the master's to say, so it is
@@ -185,6 +202,8 @@ enum Part {
     Taken(RunId, Departure),
     /// Nobody offered anything in time, or the worker is to leave.
     NotOffered,
+    /// Nobody spoke for so long that the channel may be another by now.
+    Unheard,
     /// The channel broke, or was removed.
     Broken(QueueError),
 }
@@ -214,6 +233,9 @@ impl Applicant<'_> {
             }
             self.log.upload(Some(&run), &Ok(Exit::Clean)).await;
             last = Some(run);
+            // Who joins a channel while it is removed hears nothing of the next one.
+            let leaves = self.wished.wait_for(|wish| *wish != Wish::Stay);
+            let _is_asked = tokio::time::timeout(REMOVAL, leaves).await;
         }
     }
 
@@ -235,6 +257,7 @@ impl Applicant<'_> {
             match worked? {
                 Part::Taken(run, departure) => return Ok(Some((run, departure))),
                 Part::NotOffered => return Ok(None),
+                Part::Unheard => tracing::info!("nobody speaks on the channel; joining it again"),
                 Part::Broken(error) if self.is_over().await => {
                     return self.without_channel(CommandFailure::could_not_run(error));
                 }
@@ -305,6 +328,7 @@ impl Applicant<'_> {
                 Ok(Some(offer)) => break offer,
                 Ok(None) => return Ok(Part::NotOffered),
                 Err(NoOffer::Broken(error)) => return Ok(Part::Broken(error)),
+                Err(NoOffer::Silent) => return Ok(Part::Unheard),
                 Err(NoOffer::Failed(failure)) => return Err(failure),
             }
         };

@@ -88,8 +88,8 @@ pub(crate) fn with_file(arguments: Vec<OsString>) -> Result<Merged, CommandFailu
     merge(&root, &arguments, position, file).map_err(CommandFailure::usage)
 }
 
-/// Flags that the file of the original asks for and that this program does not have yet. A run without them is another
-/// one, so those of the first list are refused; the others are told.
+/// Flags that the file of the original asks for and that only `master` has. A run without these is another one, so they are
+/// refused elsewhere; the others are told.
 const REFUSED: [&str; 2] = ["launcher", "source-host-instance"];
 
 /// Translates the original's file for a command; `None` if that takes none.
@@ -104,10 +104,10 @@ pub(crate) fn translated(bytes: &[u8], command: &str, typed: Option<&str>) -> Op
     for setting in unknown {
         let (property, line) = (setting.property, setting.line);
         if REFUSED.contains(&setting.flag) {
-            let words = "is not supported yet: start the machines by other means and leave it out";
+            let words = "is for `master`, which starts machines: use that, or leave it out";
             done.faults.push((line, format!("`{property}` {words}")));
         } else {
-            done.notes.push((line, format!("`{property}` is not supported yet, and does nothing")));
+            done.notes.push((line, format!("`{property}` is for `master`, and does nothing here")));
         }
     }
     Some(done)

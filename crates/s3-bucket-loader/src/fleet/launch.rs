@@ -9,6 +9,8 @@ use s3bl_adapters::launcher::ec2::settings::{Disk, Ec2Settings, Spot};
 use s3bl_adapters::launcher::process::{ProcessLauncher, ProcessSettings};
 use s3bl_core::id::RunId;
 use s3bl_core::launch::LaunchSettings;
+use s3bl_core::ledger::RunHeader;
+use s3bl_core::settings::Destination;
 use s3bl_port::launcher::Launcher;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ pub(crate) struct LaunchPlan {
     pub replacements: u32,
     /// More words for each worker.
     pub worker_options: Vec<String>,
+    /// How long all of it is kept when the run is over.
+    pub kept: Option<Duration>,
 }
 
 /// What is started.
@@ -61,6 +65,8 @@ pub(crate) struct Launching {
     pub launcher: Arc<dyn Launcher>,
     /// How many, and how long they are waited for.
     pub settings: LaunchSettings,
+    /// How long all of it is kept when the run is over.
+    pub kept: Option<Duration>,
 }
 
 impl LaunchPlan {
@@ -84,26 +90,29 @@ impl LaunchPlan {
         let worker_options = shlex::split(typed).ok_or_else(|| {
             CommandFailure::usage(anyhow!("`--worker-options {typed}` has a quote without an end"))
         })?;
-        Ok(Some(Self { kind, replacements: args.replace_workers, worker_options }))
+        let (replacements, kept) = (args.replace_workers, args.auto_shutdown);
+        Ok(Some(Self { kind, replacements, worker_options, kept }))
     }
 
     /// Makes the launcher of a run. `key` is handed to processes only.
     pub(crate) async fn launching(
         &self,
-        run: &RunId,
+        header: &RunHeader,
         place: &Place,
         key: &JoinKey,
         folder: &Path,
     ) -> Result<Launching, CommandFailure> {
+        let run = &header.run;
+        let options = self.options(&header.settings.destination);
         let (launcher, look_every): (Arc<dyn Launcher>, _) = match &self.kind {
             LaunchKind::Process => {
-                let launcher = self.processes(place, key, folder)?;
+                let launcher = self.processes(place, key, folder, options)?;
                 (Arc::new(launcher), LOOK_AT_PROCESSES)
             }
             LaunchKind::Ec2 { settings, boot, region, profile } => {
                 let mut settings = settings.as_ref().clone();
                 if let Some(boot) = boot {
-                    let script = boot.script(run, place, &self.worker_options);
+                    let script = boot.script(run, place, &options);
                     settings.user_data = Some(script.into_bytes());
                 }
                 check_user_data(settings.user_data.as_deref())?;
@@ -118,7 +127,7 @@ impl LaunchPlan {
             look_every,
             ..LaunchSettings::default()
         };
-        Ok(Launching { launcher, settings })
+        Ok(Launching { launcher, settings, kept: self.kept })
     }
 
     /// The launcher that finds what a run left behind; `None` where nothing outlives its master.
@@ -134,11 +143,23 @@ impl LaunchPlan {
         }
     }
 
+    /// What is said to each worker beside its place. To a directory no worker writes that was not told so by its own flags.
+    fn options(&self, destination: &Destination) -> Vec<String> {
+        const FLAG: &str = "--destination";
+        let is_told = self.worker_options.iter().any(|word| word.starts_with(FLAG));
+        let own = match destination {
+            Destination::Directory(_) if !is_told => vec![FLAG.to_owned(), destination.url()],
+            Destination::Directory(_) | Destination::Bucket(_) => Vec::new(),
+        };
+        own.into_iter().chain(self.worker_options.iter().cloned()).collect()
+    }
+
     fn processes(
         &self,
         place: &Place,
         key: &JoinKey,
         folder: &Path,
+        options: Vec<String>,
     ) -> Result<ProcessLauncher, CommandFailure> {
         let program = std::env::current_exe().context("find this program")?;
         let folder = folder.join("workers");
@@ -147,7 +168,7 @@ impl LaunchPlan {
         let mut words = vec!["worker".to_owned()];
         words.extend(place.worker_words());
         words.extend(["--join-key-file".to_owned(), INPUT.to_owned()]);
-        words.extend(self.worker_options.iter().cloned());
+        words.extend(options);
         Ok(ProcessLauncher::new(ProcessSettings {
             program,
             arguments: words.into_iter().map(Into::into).collect(),
@@ -166,6 +187,7 @@ fn nothing_for_nobody(args: &LaunchArgs) -> Result<(), CommandFailure> {
         ("--ec2-user-data", ec2.ec2_user_data.is_some()),
         ("--worker-options", args.worker_options.is_some()),
         ("--replace-workers", args.replace_workers > 0),
+        ("--auto-shutdown", args.auto_shutdown.is_some()),
     ];
     match named.iter().find(|(_, is_named)| *is_named) {
         Some((flag, _)) => {
@@ -269,6 +291,12 @@ async fn instances(
     _: Ec2Settings,
     _: (Option<&str>, Option<&str>),
 ) -> Result<Arc<dyn Launcher>, CommandFailure> {
+    Err(without_ec2())
+}
+
+/// What a program says to requests for instances that was built without them.
+#[cfg(not(feature = "ec2"))]
+pub(crate) fn without_ec2() -> CommandFailure {
     let error = anyhow!("this program was built without EC2");
-    Err(CommandFailure::usage(error).advise("build it with the feature `ec2`, which is a default"))
+    CommandFailure::usage(error).advise("build it with the feature `ec2`, which is a default")
 }

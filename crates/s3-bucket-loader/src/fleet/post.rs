@@ -10,22 +10,28 @@ use s3bl_adapters::channel::sealed::Refusals;
 use s3bl_adapters::channel::secure_queues;
 use s3bl_core::id::WorkerId;
 use s3bl_core::master::Phase;
-use s3bl_core::settings::{BucketPlace, CopierSettings, Destination, RunSettings, SourceLocation};
+use s3bl_core::settings::{CopierSettings, Destination, Mode, RunSettings, SourceLocation};
 use s3bl_core::wire::{Progress, RunDocument, SealKey, WorkerReport, WorkerState, decode, encode};
 use s3bl_core::worker::WorkerSettings;
 use s3bl_port::channel::WorkerEnd;
 use s3bl_port::control::WorkerControl;
 use s3bl_port::queue::QueueError;
 use s3bl_roles::worker::{WorkerDoors, WorkerRole};
+use tokio::time::Instant;
 
 use super::crew::{BUFFER_BYTES, lane_settings, lanes};
 use super::patience::Patience;
 use crate::args::SourceServiceArgs;
 use crate::failure::CommandFailure;
+use crate::settings;
 use crate::wiring::{self, Prepared, prepare};
 
 /// How long one look for a run document takes.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a channel is listened to on which nobody speaks. A master does so every 5 s: whoever hears nothing for so long may
+/// have joined just when the channel was removed, and be deaf to the next one of that name.
+const DEAF_AFTER: Duration = Duration::from_secs(30);
 
 /// Documents that the join key did not open, after which it is believed to be wrong.
 const REFUSALS_MAX: u64 = 3;
@@ -46,7 +52,7 @@ pub(crate) struct Pins {
     /// A source bucket's service as this machine reaches it.
     pub source_service: SourceServiceArgs,
     /// The only destination that is written to.
-    pub destination: Option<BucketPlace>,
+    pub destination: Option<Destination>,
     /// The bucket's service as this machine reaches it.
     pub endpoint_url: Option<String>,
     /// Its region.
@@ -74,6 +80,12 @@ impl Pins {
                 service.source_endpoint_url.or_else(|| bucket.endpoint_url.take());
             bucket.region = service.source_region.or_else(|| bucket.region.take());
             bucket.profile = service.source_profile.or_else(|| bucket.profile.take());
+        }
+        // One file system may be mounted at several places.
+        if let (Destination::Directory(path), Some(Destination::Directory(pinned))) =
+            (&mut settings.destination, &self.destination)
+        {
+            path.clone_from(pinned);
         }
         if let Destination::Bucket(place) = &mut settings.destination {
             place.endpoint_url = self.endpoint_url.clone().or_else(|| place.endpoint_url.take());
@@ -103,6 +115,8 @@ pub(crate) struct Post {
 pub(crate) enum NoOffer {
     /// The channel broke, or was removed: whoever joins it again may find another.
     Broken(QueueError),
+    /// Nobody speaks on the channel: the same.
+    Silent,
     /// There is no sense in waiting.
     Failed(CommandFailure),
 }
@@ -111,6 +125,7 @@ impl From<NoOffer> for CommandFailure {
     fn from(reason: NoOffer) -> Self {
         match reason {
             NoOffer::Broken(error) => Self::could_not_run(error),
+            NoOffer::Silent => Self::could_not_run(anyhow!("nobody speaks on the channel")),
             NoOffer::Failed(failure) => failure,
         }
     }
@@ -122,10 +137,12 @@ pub(crate) async fn await_offer(
     refusals: &Refusals,
     patience: &Patience,
 ) -> Result<Option<Offer>, NoOffer> {
+    let mut heard = Instant::now();
     loop {
         match end.control.receive(patience.left(LOOK)).await {
             Ok(Some(bytes)) => {
                 patience.hear();
+                heard = Instant::now();
                 let document = decode::<RunDocument>(&bytes)
                     .context("understand the master's run document")
                     .map_err(|error| NoOffer::Failed(CommandFailure::could_not_run(error)))?;
@@ -145,6 +162,9 @@ pub(crate) async fn await_offer(
         }
         if patience.is_over() {
             return Ok(None);
+        }
+        if heard.elapsed() >= DEAF_AFTER {
+            return Err(NoOffer::Silent);
         }
     }
 }
@@ -175,20 +195,66 @@ async fn open(
     document: &RunDocument,
     pins: &Pins,
 ) -> Result<(RunSettings, Prepared), CommandFailure> {
-    if let Some(pinned) = &pins.destination {
-        let offered = document.settings.destination.url();
-        let pinned = Destination::Bucket(pinned.clone()).url();
-        if offered != pinned {
-            let error =
-                anyhow!("the run writes to {offered}, but this worker is pinned to {pinned}");
-            return Err(CommandFailure::could_not_run(error)
-                .advise("start the worker with the run's --destination, or without one"));
-        }
-    }
+    check_pin(&document.settings.destination, pins)?;
     let settings = pins.applied_to(&document.settings);
-    let prepared = prepare(&settings, None).await?;
+    check_rights(&settings)?;
+    let prepared = prepare(&document.run, &settings, None).await?;
+    check_sign(document, &settings, &prepared).await?;
     compare_roots(document, &settings, &prepared)?;
     Ok((settings, prepared))
+}
+
+/// Nobody is written to but where this worker was told, and to a directory only if it was told which.
+fn check_pin(offered: &Destination, pins: &Pins) -> Result<(), CommandFailure> {
+    let url = offered.url();
+    let (error, advice) = match (offered, &pins.destination) {
+        (Destination::Bucket(_), None)
+        | (Destination::Directory(_), Some(Destination::Directory(_))) => return Ok(()),
+        (Destination::Directory(_), None) => (
+            anyhow!("the run writes to the directory {url}, and this worker was not told to"),
+            format!("start the worker with --destination {url}, as this machine has it"),
+        ),
+        (_, Some(pinned)) if pinned.url() == url => return Ok(()),
+        (_, Some(pinned)) => (
+            anyhow!("the run writes to {url}, but this worker is pinned to {}", pinned.url()),
+            "start the worker with the run's --destination, or without one".to_owned(),
+        ),
+    };
+    Err(CommandFailure::could_not_run(error).advise(advice))
+}
+
+/// Only root gives files away, so that others can only work for a master that does not.
+fn check_rights(settings: &RunSettings) -> Result<(), CommandFailure> {
+    let object = &settings.transfer.object;
+    let may_work = settings.destination.bucket().is_some()
+        || settings.mode == Mode::ValidateOnly
+        || settings::is_all_own(object);
+    if may_work {
+        return Ok(());
+    }
+    let error = anyhow!("the run gives files their owners, and this worker is not root");
+    Err(CommandFailure::could_not_run(error)
+        .advise("start the worker as root, or master and workers as one user"))
+}
+
+/// The directory has to be the master's: another one, or an empty folder where a mount is missing, would be filled instead.
+async fn check_sign(
+    document: &RunDocument,
+    settings: &RunSettings,
+    prepared: &Prepared,
+) -> Result<(), CommandFailure> {
+    let Some(tree) = &prepared.tree else { return Ok(()) };
+    let has_sign = tree.has_sign().await.map_err(CommandFailure::could_not_run)?;
+    if has_sign {
+        return Ok(());
+    }
+    let here = settings.destination.url();
+    let there = document.settings.destination.url();
+    let error = anyhow!(
+        "the destination `{here}` is another directory here than `{there}` is at the master: there is no sign of the run in it"
+    );
+    Err(CommandFailure::could_not_run(error)
+        .advise("mount the file system of the destination, and name it by --destination DIR"))
 }
 
 fn compare_roots(

@@ -30,6 +30,38 @@ pub(crate) struct Hooks {
     is_quiet: bool,
 }
 
+/// Commands that follow each other at one moment of this process's life.
+#[derive(Debug, Clone)]
+pub(crate) struct Commands {
+    name: &'static str,
+    commands: Vec<HookCommand>,
+    limit: Duration,
+    is_quiet: bool,
+}
+
+impl Commands {
+    /// Splits what was typed at `flag` into words.
+    pub(crate) fn new(
+        name: &'static str,
+        flag: &str,
+        typed: &[String],
+        limit: Duration,
+        is_quiet: bool,
+    ) -> Result<Self, CommandFailure> {
+        let command = |typed: &String| HookCommand::new(flag, typed, false);
+        let commands = typed.iter().map(command).collect::<Result<_, _>>()?;
+        Ok(Self { name, commands, limit, is_quiet })
+    }
+
+    /// Runs them up to the first that fails, and says which that is.
+    pub(crate) async fn run_all(&self) -> Result<(), String> {
+        let this = self.clone();
+        let facts = Vec::new();
+        blocking(move || run_all(this.name, &this.commands, &facts, this.limit, this.is_quiet))
+            .await
+    }
+}
+
 /// One command, ready to be started.
 #[derive(Debug, Clone)]
 struct HookCommand {
@@ -182,23 +214,33 @@ impl RunHooks {
 
     /// Runs commands one after the other, up to the first that fails.
     fn run_all(&self, name: &'static str, commands: &[HookCommand]) -> Result<(), String> {
-        for command in commands {
-            let mut facts = self.facts.clone();
-            facts.push(("S3BL_COMMAND", name.into()));
-            let finished = run(name, &command.words, &facts, self.hooks.limit, self.hooks.is_quiet);
-            let typed = &command.typed;
-            match finished {
-                Ok(Finished::Well) => {}
-                Ok(Finished::Badly(how)) => {
-                    return Err(format!("the {name} command `{typed}` {how}"));
-                }
-                Err(error) => {
-                    return Err(format!("the {name} command `{typed}` cannot be started: {error}"));
-                }
+        run_all(name, commands, &self.facts, self.hooks.limit, self.hooks.is_quiet)
+    }
+}
+
+fn run_all(
+    name: &'static str,
+    commands: &[HookCommand],
+    facts: &[(&'static str, OsString)],
+    limit: Duration,
+    is_quiet: bool,
+) -> Result<(), String> {
+    for command in commands {
+        let mut facts = facts.to_vec();
+        facts.push(("S3BL_COMMAND", name.into()));
+        let finished = run(name, &command.words, &facts, limit, is_quiet);
+        let typed = &command.typed;
+        match finished {
+            Ok(Finished::Well) => {}
+            Ok(Finished::Badly(how)) => {
+                return Err(format!("the {name} command `{typed}` {how}"));
+            }
+            Err(error) => {
+                return Err(format!("the {name} command `{typed}` cannot be started: {error}"));
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

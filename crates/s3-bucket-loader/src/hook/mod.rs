@@ -6,4 +6,4 @@
 mod command;
 mod process;
 
-pub(crate) use command::{Hooks, RunHooks};
+pub(crate) use command::{Commands, Hooks, RunHooks};

@@ -40,12 +40,11 @@ pub(crate) fn beneath(folder: &str, end: &str) -> Vec<PathBuf> {
 pub(crate) fn refusal(words: &[String]) -> Option<String> {
     let program = "s3-bucket-loader".to_owned();
     let error = Cli::try_parse_from(std::iter::once(&program).chain(words)).err()?;
-    let is_taken = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => true,
-        // A configuration file can have the rest.
-        ErrorKind::MissingRequiredArgument => words.iter().any(|word| word == "--config"),
-        _ => false,
-    };
+    let is_shown = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
+    // A configuration file can have the rest.
+    let is_partial = error.kind() == ErrorKind::MissingRequiredArgument
+        && words.iter().any(|word| word == "--config");
+    let is_taken = is_shown || is_partial;
     (!is_taken).then(|| error.to_string())
 }
 

@@ -246,10 +246,10 @@ fn a_full_disk_and_a_read_only_one_end_the_run_with_words_of_their_own() {
 }
 
 /// A file system of its own, as long as this lives.
-struct Mounted(TempDir);
+pub(crate) struct Mounted(TempDir);
 
 impl Mounted {
-    fn tmpfs(options: &str) -> Self {
+    pub(crate) fn tmpfs(options: &str) -> Self {
         let place = TempDir::new().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "s3bl-test"])
@@ -259,7 +259,24 @@ impl Mounted {
         Self(place)
     }
 
-    fn path(&self) -> &Path {
+    /// A file system in a file.
+    pub(crate) fn image(file: &Path) -> Self {
+        let place = TempDir::new().unwrap();
+        let mounted =
+            Command::new("mount").args(["-o", "loop"]).arg(file).arg(place.path()).status();
+        assert!(mounted.unwrap().success(), "mount an image");
+        Self(place)
+    }
+
+    /// A folder that is seen here, too.
+    pub(crate) fn view(of: &Path) -> Self {
+        let place = TempDir::new().unwrap();
+        let mounted = Command::new("mount").arg("--bind").arg(of).arg(place.path()).status();
+        assert!(mounted.unwrap().success(), "mount a view");
+        Self(place)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }

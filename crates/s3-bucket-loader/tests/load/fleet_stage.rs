@@ -33,6 +33,8 @@ pub(crate) struct FleetStage {
     pub(crate) carrier: Carrier,
     pub(crate) nats: Option<Nats>,
     pub(crate) channel: String,
+    /// Entries of one batch, for all masters of this stage.
+    pub(crate) entries_per_message: u32,
     key: PathBuf,
 }
 
@@ -65,7 +67,7 @@ impl FleetStage {
         std::fs::write(&key, JOIN_KEY).unwrap();
         // Bucket names are unique among all tests of a run, and legal channel names.
         let channel = stage.bucket.clone();
-        Self { stage, carrier, nats, channel, key }
+        Self { stage, carrier, nats, channel, entries_per_message: 100, key }
     }
 
     /// The same with another join key.
@@ -103,17 +105,25 @@ impl FleetStage {
         endpoint_url: &str,
         workers: u32,
     ) -> Command {
+        let mut command = self.master_to(sources, self.stage.destination(), workers);
+        command.args(["--endpoint-url", endpoint_url]);
+        command.args(["--entries-per-message", &self.entries_per_message.to_string()]);
+        command
+    }
+
+    /// A master of these sources that has them brought there.
+    pub(crate) fn master_to(
+        &self,
+        sources: &[impl AsRef<OsStr>],
+        destination: impl AsRef<OsStr>,
+        workers: u32,
+    ) -> Command {
         let mut command = self.on_channel("master");
-        command.args(sources).arg(self.stage.destination());
+        command.args(sources).arg(destination);
         command.arg("--join-key-file").arg(&self.key);
-        command.args(["--endpoint-url", endpoint_url, "--workers", &workers.to_string()]);
+        command.args(["--workers", &workers.to_string()]);
         // Defaults of the tests; a test may say otherwise by a flag.
-        let defaults = [
-            ("LEASE", "5s"),
-            ("SUMMARY_INTERVAL", "1s"),
-            ("WORKER_WAIT", "60s"),
-            ("ENTRIES_PER_MESSAGE", "100"),
-        ];
+        let defaults = [("LEASE", "5s"), ("SUMMARY_INTERVAL", "1s"), ("WORKER_WAIT", "60s")];
         command.envs(defaults.map(|(name, value)| (format!("S3BL_{name}"), value)));
         command
     }
@@ -268,12 +278,17 @@ impl Talk {
         Running(Some(child.spawn().unwrap()))
     }
 
+    /// What was said so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(&self.0).unwrap()
+    }
+
     /// Waits until these words have been said.
     #[track_caller]
     pub(crate) fn await_words(&self, words: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let said = std::fs::read_to_string(&self.0).unwrap();
+            let said = self.said();
             if said.contains(words) {
                 return;
             }

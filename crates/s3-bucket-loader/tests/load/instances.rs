@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use s3bl_testkit::{Instance, Kind, Server, Tool, Tree};
 use serde_json::Value;
 
-use crate::fleet_stage::{FleetStage, Running, start};
+use crate::fleet_stage::{FleetStage, Running, Talk, start};
 use crate::stage::{Ended, Stage, many_files};
 
 /// A key that is found nowhere but where it was put.
@@ -294,4 +294,113 @@ fn ctrl_c_at_any_moment_leaves_no_instance() {
     }
     assert!(launched > 0, "no moment was late enough");
     cloud.fleet.assert_nothing_left();
+}
+
+#[test]
+fn what_was_launched_is_kept_until_its_time_is_over_or_ctrl_c() {
+    let (cloud, tree) = (Cloud::new("kept-cloud"), many_files(3));
+    let talk = Talk::new(&cloud.fleet, "master");
+    let master = talk.start(cloud.master(&tree, 1).args(["--auto-shutdown", "1h"]));
+    cloud.await_running(1);
+    // One that comes by hand does the work, before the instance is up.
+    start(&mut cloud.fleet.worker("hand")).ended().expect(0);
+    talk.await_words("what was launched is kept for 3600 s more, or until Ctrl-C");
+    assert_eq!(cloud.running().len(), 1);
+    master.signal("INT");
+    master.ended().expect(0);
+    cloud.assert_all_gone(1);
+    cloud.fleet.stage.assert_arrived(&tree);
+}
+
+/// A stopped instance that has the source.
+fn source_host(cloud: &Cloud) -> String {
+    let run = ["ec2", "run-instances", "--image-id", &cloud.image, "--count", "1"];
+    let query = ["--query", "Instances[0].InstanceId", "--output", "text"];
+    let id = cloud.fleet.aws(&[&run[..], &query].concat()).unwrap().trim().to_owned();
+    cloud.fleet.aws(&["ec2", "stop-instances", "--instance-ids", &id]).unwrap();
+    id
+}
+
+fn state(cloud: &Cloud, id: &str) -> String {
+    let ask = ["ec2", "describe-instances", "--instance-ids", id];
+    let query = ["--query", "Reservations[0].Instances[0].State.Name", "--output", "text"];
+    cloud.fleet.aws(&[&ask[..], &query].concat()).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_source_host_runs_as_long_as_the_run_and_its_commands_are_around_it() {
+    let (cloud, tree) = (Cloud::new("source-host"), many_files(20));
+    let host = source_host(&cloud);
+    let home = cloud.fleet.stage.home.path();
+    let source = home.join("mounted");
+    std::fs::create_dir(&source).unwrap();
+    let begin = |source: &Path| {
+        let endpoint_url = cloud.fleet.stage.server.endpoint_url();
+        let mut command = cloud.fleet.master_of(&[source], &endpoint_url, 1);
+        command.args(["--launcher", "process", "--region", REGION]);
+        command.args(["--source-host-instance", &host, "--source-host-stop"]);
+        command
+    };
+    // What stands for a mount here: a link that is there only meanwhile.
+    let link = source.join("tree");
+    let mount = format!("ln -s {} {}", tree.root().display(), link.display());
+    let unmount = format!("rm {}", link.display());
+    let mut command = begin(&link);
+    command.args(["--source-host-start-command", &mount]);
+    command.args(["--source-host-stop-command", &unmount]);
+    let said = start(&mut command).ended().expect(0).stderr;
+    assert!(said.contains(&format!("source host {host}: was started")), "{said}");
+    assert!(said.contains(&format!("source host {host}: is told to stop")), "{said}");
+    assert_eq!(state(&cloud, &host), "stopped");
+    assert!(std::fs::symlink_metadata(&link).is_err(), "the stop command was run");
+    cloud.fleet.stage.assert_arrived(&tree);
+
+    // A command that fails keeps the run from beginning, and the host is stopped all the same.
+    let mut command = begin(&link);
+    command.args(["--source-host-start-command", "false"]);
+    let said = start(&mut command).ended().expect(1).stderr;
+    assert!(
+        said.contains("the source-host-start command `false` ended with exit code 1"),
+        "{said}"
+    );
+    assert_eq!(state(&cloud, &host), "stopped");
+
+    // One that does not exist.
+    let mut command = cloud.fleet.master(&tree, 1);
+    command.args(["--region", REGION, "--source-host-instance", "i-00000000000000000"]);
+    let said = start(&mut command).ended().expect(1).stderr;
+    assert!(said.contains("look for the source host i-00000000000000000"), "{said}");
+    assert!(said.contains("InvalidInstanceID.NotFound"), "{said}");
+}
+
+#[test]
+fn a_template_says_what_flags_do_not_and_one_that_is_gone_is_replaced() {
+    let (cloud, tree) = (Cloud::new("template"), many_files(1));
+    let aws = |arguments: &[&str]| cloud.fleet.aws(arguments).unwrap();
+    let data = format!("{{\"ImageId\":\"{}\",\"InstanceType\":\"t3.small\"}}", cloud.image);
+    let template = ["--launch-template-name", "workers", "--launch-template-data", &data];
+    aws(&[&["ec2", "create-launch-template"][..], &template].concat());
+    aws(&["iam", "create-instance-profile", "--instance-profile-name", "worker"]);
+    let mut command = cloud.fleet.master(&tree, 1);
+    command.args(["--launcher", "ec2", "--region", REGION, "--ec2-launch-template", "workers:1"]);
+    command.args(["--ec2-instance-profile", "worker", "--ec2-spot", "--replace-workers", "1"]);
+    command.args(["--ec2-join-key", "ssm:/s3bl/key"]);
+    let master = start(&mut command);
+    let first = cloud.await_running(1).remove(0);
+    let instance = cloud.instances()[&first].clone();
+    assert_eq!(instance["ImageId"], cloud.image.as_str(), "{instance:#}");
+    assert_eq!(instance["InstanceType"], "t3.small", "{instance:#}");
+    assert_eq!(instance["InstanceLifecycle"], "spot", "{instance:#}");
+    let profile = instance["IamInstanceProfile"]["Arn"].as_str().unwrap();
+    assert!(profile.ends_with("/worker"), "{instance:#}");
+
+    // As somebody may in the console.
+    aws(&["ec2", "terminate-instances", "--instance-ids", &first]);
+    let second = cloud.await_running(1).remove(0);
+    assert_ne!(second, first);
+    let tags = cloud.instances()[&second]["Tags"].to_string();
+    assert!(tags.contains("1.2"), "{tags}");
+    master.signal("INT");
+    master.ended().expect(6);
+    cloud.assert_all_gone(2);
 }

@@ -16,9 +16,9 @@ fn marking(fleet: &FleetStage) -> (String, PathBuf) {
     (format!("shell:echo {facts} > {}", marker.display()), marker)
 }
 
-#[test]
-fn a_worker_whose_master_was_killed_ends_and_powers_its_machine_off() {
-    let (fleet, tree) = (FleetStage::new(Carrier::Nats, "alone"), many_files(500));
+#[track_caller]
+fn assert_ends_without_its_master(carrier: Carrier) {
+    let (fleet, tree) = (FleetStage::new(carrier, "alone"), many_files(500));
     let delay = Fault::DelayRequest(Duration::from_millis(30));
     let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
     let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
@@ -46,6 +46,16 @@ fn a_worker_whose_master_was_killed_ends_and_powers_its_machine_off() {
     second.ended().expect(0);
     fleet.stage.assert_arrived(&tree);
     fleet.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_whose_master_was_killed_ends_and_powers_its_machine_off_over_nats() {
+    assert_ends_without_its_master(Carrier::Nats);
+}
+
+#[test]
+fn a_worker_whose_master_was_killed_ends_and_powers_its_machine_off_over_sqs_and_sns() {
+    assert_ends_without_its_master(Carrier::Aws);
 }
 
 #[test]
@@ -152,4 +162,31 @@ fn a_last_command_that_would_never_run_is_refused() {
         let ended = start(fleet.worker("worker").args(typed)).ended().expect(2);
         assert!(ended.stderr.contains(words), "`{words}` is not in {}", ended.stderr);
     }
+}
+
+#[track_caller]
+fn assert_stays(carrier: Carrier) {
+    let (fleet, tree) = (FleetStage::new(carrier, "stays"), many_files(20));
+    let talk = Talk::new(&fleet, "stays");
+    let worker = talk.start(fleet.worker("stays").arg("--stay"));
+
+    for run in 1..=2 {
+        let ended = start(&mut fleet.master(&tree, 1)).ended();
+        assert_eq!(ended.code, Some(0), "run {run}: {}\nworker: {}", ended.stderr, talk.said());
+    }
+
+    worker.signal("TERM");
+    worker.ended().expect(6);
+    fleet.stage.assert_arrived(&tree);
+    fleet.assert_nothing_left();
+}
+
+#[test]
+fn a_worker_that_stays_works_for_one_run_after_the_other_over_nats() {
+    assert_stays(Carrier::Nats);
+}
+
+#[test]
+fn a_worker_that_stays_works_for_one_run_after_the_other_over_sqs_and_sns() {
+    assert_stays(Carrier::Aws);
 }

@@ -183,6 +183,50 @@ fn an_upload_that_fails_is_a_warning_and_changes_no_exit_code() {
 }
 
 #[test]
+fn a_worker_that_stays_files_its_log_under_each_run() {
+    let (fleet, tree) = (FleetStage::new(Carrier::Aws, "log-stays"), many_files(20));
+    let mut worker = fleet.worker("stays");
+    let worker = start(worker.args(["--stay", "--log-upload", &place(&fleet.stage)]));
+    let first = start(&mut fleet.master(&tree, 1)).ended().expect(0);
+    let second = start(&mut fleet.master(&tree, 1)).ended().expect(0);
+    worker.signal("TERM");
+    worker.ended().expect(6);
+
+    let found = uploaded(&fleet.stage);
+    for master in [first, second] {
+        let run = master.stderr.split_once("run ").unwrap().1.split_once(':').unwrap().0.to_owned();
+        let said = &found[&format!("{run}/stays/stderr.log")];
+        assert!(
+            said.contains(&format!("worker stays: run {run}: "))
+                || said.contains(&format!("worker stays: run {run} is over")),
+            "{said}"
+        );
+        assert!(found.contains_key(&format!("{run}/stays/log.ndjson")));
+    }
+}
+
+#[test]
+fn nobody_has_to_wait_for_an_upload() {
+    let stage = Stage::new(Kind::Moto, "log-stalls");
+    let tree = Tree::new().file("file", b"file");
+    let stall = Rule::always(Fault::Stall).method("PUT").target_contains("/logs/");
+    let proxy = Proxy::start(stage.server.address(), [stall]).unwrap();
+    let mut load = stage.command_at(&proxy.endpoint_url(), "load", &tree);
+    let mut load = start(load.args(["--log-upload", &place(&stage)]));
+    while !proxy.seen().iter().any(|seen| seen.fault.is_some()) {
+        assert_eq!(load.try_wait().unwrap(), None, "the load ended without an upload");
+        std::thread::yield_now();
+    }
+
+    load.signal("INT");
+
+    let ended = load.ended().expect(0);
+    assert!(ended.stderr.contains("warning: the log is not in "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
+    stage.assert_arrived(&tree);
+}
+
+#[test]
 fn a_log_of_many_parts_arrives_byte_for_byte() {
     let stage = Stage::new(Kind::Moto, "log-large");
     let tree = Tree::new().file("file", b"file");

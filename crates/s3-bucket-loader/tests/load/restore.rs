@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -467,69 +466,4 @@ fn what_changes_after_it_was_written_is_found_by_validate_and_mended_by_retry() 
     stage.run(["retry", "latest"]).expect(0);
 
     assert_eq!(fs::read(place.target().join("c")).unwrap(), b"ccc");
-}
-
-/// A tree that a seed makes: names, kinds, modes, times and links as they come.
-fn random_tree(seed: u64) -> Tree {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % below
-    };
-    let mut tree = Tree::new();
-    let mut folders = vec![Vec::new()];
-    let mut dressed: Vec<(Vec<u8>, u32, i64, i64)> = Vec::new();
-    for number in 0..4 + next(24) {
-        let above = folders[usize::try_from(next(folders.len() as u64)).unwrap()].clone();
-        let mut path: Vec<u8> = above;
-        if !path.is_empty() {
-            path.push(b'/');
-        }
-        path.extend(number.to_string().bytes());
-        for _ in 0..next(6) {
-            path.push(
-                u8::try_from(1 + next(255)).map(|it| if it == b'/' { b'_' } else { it }).unwrap(),
-            );
-        }
-        let length = usize::try_from(next(3000)).unwrap();
-        tree = match next(4) {
-            0 => {
-                folders.push(path.clone());
-                tree.directory(&path)
-            }
-            1 => tree.symlink(&path, vec![b't'; 1 + length % 200]),
-            _ => tree.file(&path, &vec![b'x'; length]),
-        };
-        let mode = u32::try_from(next(0o10000)).unwrap();
-        let (seconds, nanoseconds) = (next(4_000_000_000), next(1_000_000_000));
-        let time = (i64::try_from(seconds).unwrap() - 1_000_000_000, nanoseconds);
-        dressed.push((path, mode, time.0, i64::try_from(time.1).unwrap()));
-    }
-    // What is made last comes first: nothing is made in a directory whose times are set.
-    dressed.iter().rev().fold(tree, |tree, (path, mode, seconds, nanoseconds)| {
-        use std::ffi::OsStr;
-        let full = tree.root().join(OsStr::from_bytes(path));
-        let is_link = fs::symlink_metadata(&full).unwrap().is_symlink();
-        let tree = tree.owner(path, mode + 7, mode + 9);
-        let tree = if is_link { tree } else { tree.mode(path, *mode) };
-        tree.modified(path, *seconds, *nanoseconds)
-    })
-}
-
-#[test]
-fn random_trees_come_back() {
-    if !is_root() {
-        return;
-    }
-    let trees = std::env::var("S3BL_TREES").ok().and_then(|it| it.parse().ok()).unwrap_or(12);
-    for seed in 1..=trees {
-        let (stage, tree, place) =
-            (Stage::new(Kind::Moto, "random"), random_tree(seed), Place::new());
-        stage.on_tree("load", &tree, &["--names", "percent"]).expect(0);
-        place.restore(&stage, &["--names", "percent"]).expect(0);
-        let found = differences(tree.root(), &place.target(), 0).unwrap();
-        assert_eq!(found, BTreeMap::new(), "seed {seed}");
-    }
 }

@@ -109,9 +109,9 @@ fn by(mut command: Command, keys: &Keys) -> Command {
 fn actions(name: &str) -> BTreeSet<String> {
     let policy: Value = serde_json::from_str(&policy(name, "b", "p/")).unwrap();
     let statements = policy["Statement"].as_array().unwrap();
-    let actions = statements.iter().flat_map(|it| match &it["Action"] {
-        Value::Array(several) => several.clone(),
-        one => vec![one.clone()],
+    let actions = statements.iter().flat_map(|it| {
+        let named = &it["Action"];
+        named.as_array().cloned().unwrap_or_else(|| vec![named.clone()])
     });
     actions.map(|action| action.as_str().unwrap().to_owned()).collect()
 }

@@ -20,17 +20,19 @@ struct SlowFleet {
 
 impl SlowFleet {
     fn new(label: &str) -> Self {
-        let (fleet, tree) = (FleetStage::new(Carrier::Nats, label), many_files(400));
+        let tree = many_files(400);
+        let mut fleet = FleetStage::new(Carrier::Nats, label);
+        fleet.entries_per_message = 10;
         let delay = Fault::DelayRequest(Duration::from_millis(100));
         let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
         let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
         Self { fleet, tree, proxy }
     }
 
-    /// A master of two workers, with small batches and a lease that outlives the test: what is not given back is missed.
+    /// A master of two workers, with a lease that outlives the test: what is not given back is missed.
     fn master(&self) -> Command {
         let mut master = self.fleet.master_at(&self.proxy.endpoint_url(), &self.tree, 2);
-        master.args(["--entries-per-message", "10", "--lease", "10m"]);
+        master.args(["--lease", "10m"]);
         master
     }
 

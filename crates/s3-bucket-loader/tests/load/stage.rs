@@ -256,3 +256,16 @@ fn assert_sums(report: &Value) {
     let by_rung: u64 = evidence.values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(sum(report, "validate", &["validated"]), by_rung, "{report:#}");
 }
+
+/// A command as it is, while `strace` looks at all of its threads.
+pub(crate) fn under_strace(command: &Command, how: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    strace.arg("-f").args(how).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    strace
+}

@@ -7,7 +7,7 @@ use s3bl_testkit::{Kind, Tree};
 use tempfile::TempDir;
 
 use crate::restore::{assert_rsync_finds_nothing, catalogue, is_root};
-use crate::stage::{Ended, Stage, many_files};
+use crate::stage::{Ended, Stage, many_files, under_strace};
 
 fn load(stage: &Stage, verb: &str, tree: &Tree, to: &Path, more: &[&str]) -> Ended {
     let mut command = stage.program();
@@ -189,19 +189,12 @@ fn syncs(flags: &[&str]) -> (usize, usize) {
     let tree = Tree::new().file("one", b"1").file("two", b"22").random_file("parts", 6 << 20, 1);
     let place = TempDir::new().unwrap();
     let (target, seen) = (place.path().join("target"), place.path().join("seen"));
-    let load = stage.program();
-    let mut strace = std::process::Command::new("strace");
-    strace.args(["-f", "-y", "-e", "trace=fsync,fdatasync,syncfs", "-o"]).arg(&seen);
-    strace.arg(load.get_program());
-    for (name, value) in load.get_envs() {
-        match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
-        };
-    }
-    strace.arg("load").arg(tree.root()).arg(&target).args(flags);
-    strace.args(["--multipart-threshold", "5M", "--part-size", "5M"]);
-    let output = strace.output().expect("strace, which scripts/setup-test-tools installs");
+    let mut load = stage.program();
+    load.arg("load").arg(tree.root()).arg(&target).args(flags);
+    load.args(["--multipart-threshold", "5M", "--part-size", "5M"]);
+    let seen_by = ["-y", "-e", "trace=fsync,fdatasync,syncfs", "-o", seen.to_str().unwrap()];
+    let output = under_strace(&load, &seen_by).output();
+    let output = output.expect("strace, which scripts/setup-test-tools installs");
     Ended::from(output).expect(0);
 
     assert_rsync_finds_nothing(tree.root(), &target);

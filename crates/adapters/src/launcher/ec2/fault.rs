@@ -47,7 +47,12 @@ impl Fault {
         let Call { name, permission } = call;
         let said = match error {
             SdkError::ServiceError(said) => said.into_err(),
-            lost => {
+            // The enum is open to new kinds; no reply came in any of them.
+            lost @ (SdkError::ConstructionFailure(_)
+            | SdkError::TimeoutError(_)
+            | SdkError::DispatchFailure(_)
+            | SdkError::ResponseError(_)
+            | _) => {
                 let may_pass = !matches!(lost, SdkError::ConstructionFailure(_));
                 let source: Box<dyn StdError + Send + Sync> = match lost.into_source() {
                     Ok(source) => source,

@@ -51,21 +51,21 @@ impl SourceHost {
         let was_running = self.state().await? == InstanceStateName::Running;
         let mut is_started = was_running;
         loop {
-            match self.state().await? {
-                InstanceStateName::Running => return Ok(!was_running),
-                // One that stops just now can be started when it has stopped.
-                InstanceStateName::Stopped if !is_started => {
-                    let request = self.client.start_instances().instance_ids(&self.instance);
-                    let what = format!("start the source host {}", self.instance);
-                    let started = request.send().await;
-                    started.map_err(|error| Fault::of(START, &what, error).error)?;
-                    is_started = true;
-                }
-                InstanceStateName::Terminated | InstanceStateName::ShuttingDown => {
-                    let message = format!("the source host {} is terminated", self.instance);
-                    return Err(own(&message, None));
-                }
-                _ => {}
+            let state = self.state().await?;
+            if state == InstanceStateName::Running {
+                return Ok(!was_running);
+            }
+            if [InstanceStateName::Terminated, InstanceStateName::ShuttingDown].contains(&state) {
+                let message = format!("the source host {} is terminated", self.instance);
+                return Err(own(&message, None));
+            }
+            // One that stops just now can be started when it has stopped.
+            if state == InstanceStateName::Stopped && !is_started {
+                let request = self.client.start_instances().instance_ids(&self.instance);
+                let what = format!("start the source host {}", self.instance);
+                let started = request.send().await;
+                started.map_err(|error| Fault::of(START, &what, error).error)?;
+                is_started = true;
             }
             if Instant::now() >= deadline {
                 let (host, waited) = (&self.instance, wait.as_secs());

@@ -7,7 +7,7 @@ use s3bl_core::metadata::FoundMetadata;
 use s3bl_core::path::RelPath;
 use s3bl_core::settings::MetadataDialect;
 use s3bl_core::task::Class;
-use s3bl_core::toc::{EntryKind, PosixFacts};
+use s3bl_core::toc::{EntryKind, PosixFacts, RDEV_UNKNOWN};
 use s3bl_core::unit::{ByteCount, FileTime};
 use s3bl_port::source::SourceError;
 use s3bl_s3::HeadObjectOutput;
@@ -35,7 +35,8 @@ pub(super) fn facts_of(
     dialect: MetadataDialect,
 ) -> PosixFacts {
     let is_marker = kind == EntryKind::Directory;
-    let found = FoundMetadata(&head.metadata).facts(dialect, is_marker);
+    let metadata = FoundMetadata(&head.metadata);
+    let (found, link) = (metadata.facts(dialect, is_marker), metadata.link(dialect));
     let written = head.last_modified.map_or_else(FileTime::default, file_time);
     let mtime = found.mtime.unwrap_or(written);
     PosixFacts {
@@ -47,8 +48,9 @@ pub(super) fn facts_of(
         atime: found.atime.unwrap_or(mtime),
         ctime: written,
         inode: Crc64Nvme::of(head.etag.as_bytes()).0,
-        links: 1,
-        rdev: 0,
+        links: if link == 0 { 1 } else { 2 },
+        rdev: found.rdev.unwrap_or(RDEV_UNKNOWN),
+        link,
     }
 }
 

@@ -15,6 +15,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::facts::{Device, device_of, examine};
+
 /// Attempts that follow each other at once, where a concurrent rename made the kernel unsure.
 const ATTEMPTS_MAX: usize = 8;
 
@@ -30,6 +32,8 @@ pub(crate) struct Root {
     directory: OwnedFd,
     follows_links: bool,
     has_openat2: bool,
+    /// The file system of the root, which each machine numbers in its own way.
+    device: Option<Device>,
     may_keep_access_time: AtomicBool,
 }
 
@@ -41,12 +45,21 @@ impl Root {
         let probe = rustix::fs::openat2(&directory, c".", flags, Mode::empty(), BENEATH);
         // Older container sandboxes answer EPERM to calls that they do not know.
         let has_openat2 = !matches!(probe, Err(Errno::NOSYS | Errno::PERM));
+        // Whoever cannot examine the root will hear of it where that matters.
+        let device =
+            examine(directory.as_fd(), StatxFlags::TYPE).ok().map(|found| device_of(&found));
         Ok(Self {
             directory,
             follows_links,
             has_openat2,
+            device,
             may_keep_access_time: AtomicBool::new(true),
         })
+    }
+
+    /// Whether a file system is that of the root.
+    pub(super) fn is_own(&self, device: Device) -> bool {
+        self.device == Some(device)
     }
 
     /// Whether links are followed, on the way and at the end.

@@ -54,7 +54,7 @@ pub(super) fn examine_name(
     rustix::fs::statx(directory, name, flags, mask)
 }
 
-/// All facts of a file. Needs `StatxFlags::BASIC_STATS`.
+/// All facts of a file but which link it is. Needs `StatxFlags::BASIC_STATS`.
 pub(crate) fn posix_facts(found: &Statx) -> PosixFacts {
     PosixFacts {
         mode: u32::from(found.stx_mode),
@@ -67,6 +67,7 @@ pub(crate) fn posix_facts(found: &Statx) -> PosixFacts {
         inode: found.stx_ino,
         links: u64::from(found.stx_nlink),
         rdev: rustix::fs::makedev(found.stx_rdev_major, found.stx_rdev_minor),
+        link: 0,
     }
 }
 

@@ -10,6 +10,7 @@
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
+use s3bl_core::checksum::Crc64Nvme;
 use s3bl_core::path::RelPath;
 use s3bl_core::task::Class;
 use s3bl_core::toc::{EntryKind, PosixFacts, RootPrint};
@@ -17,7 +18,7 @@ use s3bl_core::unit::ByteCount;
 use s3bl_port::source::{LinkedFile, SourceError, SourceFile};
 
 use super::confine::{Root, patiently};
-use super::facts::{examine, kind, posix_facts, trouble};
+use super::facts::{device_of, examine, kind, posix_facts, trouble};
 use super::holes;
 
 /// Reads a whole file, as [`s3bl_port::source::Source::read_whole`] has it.
@@ -27,7 +28,7 @@ pub(super) fn whole(
     buffer: &mut [u8],
 ) -> Result<Option<PosixFacts>, SourceError> {
     let (file, found) = open_examined(root, path)?;
-    let facts = posix_facts(&found);
+    let facts = facts_of(root, &found);
     let Some(size) = usize::try_from(facts.size.0).ok().filter(|size| *size < buffer.len()) else {
         return Ok(None);
     };
@@ -59,7 +60,7 @@ impl PinnedFile {
     pub(super) fn open(root: &Root, path: &RelPath) -> Result<Self, SourceError> {
         let (file, found) = open_examined(root, path)?;
         let has_holes = holes::may_be_in(&file, &found);
-        Ok(Self { file, path: path.clone(), facts: posix_facts(&found), has_holes })
+        Ok(Self { file, path: path.clone(), facts: facts_of(root, &found), has_holes })
     }
 
     /// Reads what is stored, without a look at holes.
@@ -129,7 +130,7 @@ pub(super) fn link(root: &Root, path: &RelPath) -> Result<(PosixFacts, Vec<u8>),
     }
     // The descriptor holds the link itself, which cannot be rewritten: facts and target are of one version.
     let target = rustix::fs::readlinkat(&link, c"", Vec::new()).map_err(fail("read link"))?;
-    Ok((posix_facts(&found), target.into_bytes()))
+    Ok((facts_of(root, &found), target.into_bytes()))
 }
 
 /// Examines a directory, as [`s3bl_port::source::Source::directory_facts`] has it.
@@ -154,7 +155,7 @@ pub(super) fn special(root: &Root, path: &RelPath) -> Result<PosixFacts, SourceE
     if kind(&found) != EntryKind::Special {
         return Err(changed(path, "it is no special file any more".to_owned()));
     }
-    Ok(PosixFacts { size: ByteCount::ZERO, ..posix_facts(&found) })
+    Ok(PosixFacts { size: ByteCount::ZERO, ..facts_of(root, &found) })
 }
 
 /// Examines a file with several names, as [`s3bl_port::source::Source::linked_file`] has it.
@@ -167,7 +168,7 @@ pub(super) fn linked(root: &Root, path: &RelPath) -> Result<Option<LinkedFile>, 
         return Ok(None);
     }
     let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
-    Ok(Some(LinkedFile { device, facts: posix_facts(&found) }))
+    Ok(Some(LinkedFile { device, facts: facts_of(root, &found) }))
 }
 
 /// Looks at the names in the root, as [`s3bl_port::source::Source::root_print`] has it.
@@ -185,6 +186,26 @@ pub(super) fn root_print(root: &Root) -> Result<RootPrint, SourceError> {
         }
     }
     Ok(print)
+}
+
+/// All facts of what is no directory.
+fn facts_of(root: &Root, found: &Statx) -> PosixFacts {
+    PosixFacts { link: link_of(root, found), ..posix_facts(found) }
+}
+
+/// Which of the files with several names it is. The root's file system has no number here, for each machine that mounts it
+/// gives it another.
+fn link_of(root: &Root, found: &Statx) -> u64 {
+    if found.stx_nlink < 2 {
+        return 0;
+    }
+    let device = device_of(found);
+    let (major, minor) = if root.is_own(device) { (0, 0) } else { device };
+    let mut text = [0; 16];
+    text[..4].copy_from_slice(&major.to_le_bytes());
+    text[4..8].copy_from_slice(&minor.to_le_bytes());
+    text[8..].copy_from_slice(&found.stx_ino.to_le_bytes());
+    Crc64Nvme::of(&text).0.max(1)
 }
 
 fn open_examined(root: &Root, path: &RelPath) -> Result<(OwnedFd, Statx), SourceError> {

@@ -8,11 +8,13 @@ use s3bl_port::source::{SourceError, SourceFile};
 pub(super) struct NamedFile {
     path: RelPath,
     file: Box<dyn SourceFile>,
+    facts: PosixFacts,
 }
 
 impl NamedFile {
-    pub(super) fn new(path: RelPath, file: Box<dyn SourceFile>) -> Self {
-        Self { path, file }
+    /// `facts` are those of the file, as all sources together have it.
+    pub(super) fn new(path: RelPath, file: Box<dyn SourceFile>, facts: PosixFacts) -> Self {
+        Self { path, file, facts }
     }
 
     fn named(&self, error: SourceError) -> SourceError {
@@ -22,7 +24,7 @@ impl NamedFile {
 
 impl SourceFile for NamedFile {
     fn facts(&self) -> &PosixFacts {
-        self.file.facts()
+        &self.facts
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SourceError> {

@@ -6,6 +6,7 @@
 mod file;
 mod sink;
 
+use s3bl_core::checksum::Crc64Nvme;
 use s3bl_core::metadata::Xattr;
 use s3bl_core::path::RelPath;
 use s3bl_core::task::Class;
@@ -27,6 +28,17 @@ struct Named {
     /// One segment of a path.
     name: RelPath,
     source: Box<dyn Source>,
+}
+
+impl Named {
+    /// Facts as all sources together have them: each numbers its links for itself.
+    fn own(&self, facts: PosixFacts) -> PosixFacts {
+        if facts.link == 0 {
+            return facts;
+        }
+        let name = Crc64Nvme::of(self.name.as_bytes()).0;
+        PosixFacts { link: (facts.link ^ name).max(1), ..facts }
+    }
 }
 
 impl SeveralSources {
@@ -96,16 +108,26 @@ impl Source for SeveralSources {
         path: &RelPath,
         buffer: &mut [u8],
     ) -> Result<Option<PosixFacts>, SourceError> {
-        self.ask(path, |named, within| named.source.read_whole(within, buffer))
+        self.ask(path, |named, within| {
+            let facts = named.source.read_whole(within, buffer)?;
+            Ok(facts.map(|facts| named.own(facts)))
+        })
     }
 
     fn open(&self, path: &RelPath) -> Result<Box<dyn SourceFile>, SourceError> {
-        let file = self.ask(path, |named, within| named.source.open(within))?;
-        Ok(Box::new(NamedFile::new(path.clone(), file)))
+        let (file, facts) = self.ask(path, |named, within| {
+            let file = named.source.open(within)?;
+            let facts = named.own(*file.facts());
+            Ok((file, facts))
+        })?;
+        Ok(Box::new(NamedFile::new(path.clone(), file, facts)))
     }
 
     fn read_link(&self, path: &RelPath) -> Result<(PosixFacts, Vec<u8>), SourceError> {
-        self.ask(path, |named, within| named.source.read_link(within))
+        self.ask(path, |named, within| {
+            let (facts, target) = named.source.read_link(within)?;
+            Ok((named.own(facts), target))
+        })
     }
 
     fn directory_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
@@ -113,11 +135,14 @@ impl Source for SeveralSources {
     }
 
     fn special_facts(&self, path: &RelPath) -> Result<PosixFacts, SourceError> {
-        self.ask(path, |named, within| named.source.special_facts(within))
+        self.ask(path, |named, within| Ok(named.own(named.source.special_facts(within)?)))
     }
 
     fn linked_file(&self, path: &RelPath) -> Result<Option<LinkedFile>, SourceError> {
-        self.ask(path, |named, within| named.source.linked_file(within))
+        self.ask(path, |named, within| {
+            let found = named.source.linked_file(within)?;
+            Ok(found.map(|file| LinkedFile { facts: named.own(file.facts), ..file }))
+        })
     }
 
     fn xattrs(&self, path: &RelPath, facts: &PosixFacts) -> Result<Vec<Xattr>, SourceError> {

@@ -1,7 +1,9 @@
 //! What an entry carries beside its bytes: owner, mode, extended attributes, times.
 
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Gid, Mode, Statx, StatxFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Statx, StatxFlags, Timespec, Timestamps, Uid, XattrFlags,
+};
 use rustix::io::Errno;
 use s3bl_core::checksum::ETag;
 use s3bl_core::metadata::Xattr;
@@ -68,14 +70,39 @@ pub(super) fn facts(found: &Statx) -> PosixFacts {
     posix_facts(found)
 }
 
+/// Gives a special file its owner, rights and times.
+pub(super) fn dress_special(
+    parent: BorrowedFd<'_>,
+    name: &str,
+    facts: &PosixFacts,
+) -> Result<(), Errno> {
+    // Held as a name alone, so that neither a driver is called nor a reader waited for, and that it stays the one it is.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    if posix_facts(&examine_open(&held)?).kind() != EntryKind::Special {
+        return Err(Errno::EXIST);
+    }
+    if keeps_owners() {
+        let (owner, group) = (Uid::from_raw(facts.uid), Gid::from_raw(facts.gid));
+        rustix::fs::chownat(&held, c"", Some(owner), Some(group), AtFlags::EMPTY_PATH)?;
+    }
+    let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let mode = Mode::from_raw_mode(facts.mode & PERMISSION_BITS);
+    rustix::fs::chmod(&path, mode)?;
+    rustix::fs::utimensat(rustix::fs::CWD, &path, &times(facts), AtFlags::empty())
+}
+
 /// What tells this version of an entry from every other: the inode and the time of its last change, which nobody can set.
-/// A directory has none, since each entry that comes changes it.
+/// A directory has none, since each entry that comes changes it. Of an inode with several names, each name that comes changes
+/// that time: there it is the time of the content.
 pub(super) fn stamp(found: &Statx) -> Option<ETag> {
     let facts = posix_facts(found);
     if facts.kind() == EntryKind::Directory {
         return None;
     }
-    let (changed, inode) = (facts.ctime, facts.inode);
-    let text = format!("inode-{inode:x}-{}.{:09}", changed.seconds, changed.nanoseconds);
+    let (what, changed) =
+        if facts.links > 1 { ("links", facts.mtime) } else { ("inode", facts.ctime) };
+    let inode = facts.inode;
+    let text = format!("{what}-{inode:x}-{}.{:09}", changed.seconds, changed.nanoseconds);
     Some(ETag::Opaque(text.into()))
 }

@@ -32,7 +32,7 @@ impl Unnamed {
             Ok(file) => Ok(Self { file, temporary: None }),
             // File systems without files that have no name say one of these.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
-                let temporary = Spot::temporary();
+                let temporary = spot.temporary();
                 let file = make_named(spot, &temporary)?;
                 Ok(Self { file, temporary: Some(temporary) })
             }
@@ -47,6 +47,18 @@ impl Unnamed {
         rustix::fs::linkat(rustix::fs::CWD, magic, &spot.parent, name, follow)
     }
 
+    /// Gives it a temporary name, if it has none.
+    pub(super) fn name(mut self, spot: &Spot) -> Result<String, Errno> {
+        match self.temporary.take() {
+            Some(temporary) => Ok(temporary),
+            None => {
+                let temporary = spot.temporary();
+                self.link(spot, temporary.as_bytes())?;
+                Ok(temporary)
+            }
+        }
+    }
+
     /// Gives it its name, over whatever file or link has that.
     pub(super) fn settle(mut self, spot: &Spot) -> Result<(), Errno> {
         let temporary = match self.temporary.take() {
@@ -56,7 +68,7 @@ impl Unnamed {
                     Err(Errno::EXIST) => {}
                     linked => return linked,
                 }
-                let temporary = Spot::temporary();
+                let temporary = spot.temporary();
                 self.link(spot, temporary.as_bytes())?;
                 temporary
             }
@@ -155,11 +167,12 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// `temporary;mode;uid;gid;size;mtime;mtime_ns;atime;atime_ns`. Extended attributes stand on the file already.
+    /// `temporary;mode;uid;gid;size;mtime;mtime_ns;atime;atime_ns;link`. Extended attributes stand on the file already.
     pub(super) fn to_text(&self) -> String {
-        let PosixFacts { mode, uid, gid, size, mtime, atime, .. } = self.facts;
+        let PosixFacts { mode, uid, gid, size, mtime, atime, link, .. } = self.facts;
         let times = [mtime, atime].map(|time| format!("{};{}", time.seconds, time.nanoseconds));
-        format!("{};{mode};{uid};{gid};{};{}", self.temporary, size.0, times.join(";"))
+        let link = link.cast_signed();
+        format!("{};{mode};{uid};{gid};{};{};{link}", self.temporary, size.0, times.join(";"))
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -167,8 +180,8 @@ impl Begun {
         let temporary = fields.next()?.to_owned();
         let is_own = temporary.starts_with(super::place::TEMPORARY) && !temporary.contains('/');
         let numbers: Option<Vec<i64>> = fields.map(|field| field.parse().ok()).collect();
-        let [mode, uid, gid, size, mtime, mtime_ns, atime, atime_ns] =
-            numbers?.try_into().ok().filter(|_: &[i64; 8]| is_own)?;
+        let [mode, uid, gid, size, mtime, mtime_ns, atime, atime_ns, link] =
+            numbers?.try_into().ok().filter(|_: &[i64; 9]| is_own)?;
         let narrow = |number: i64| u32::try_from(number).ok();
         let time =
             |seconds, nanoseconds| Some(FileTime { seconds, nanoseconds: narrow(nanoseconds)? });
@@ -183,6 +196,7 @@ impl Begun {
             inode: 0,
             links: 1,
             rdev: 0,
+            link: link.cast_unsigned(),
         };
         Some(Self { temporary, facts, xattrs: Vec::new() })
     }
@@ -206,10 +220,11 @@ mod tests {
             inode: 0,
             links: 1,
             rdev: 0,
+            link: u64::MAX - 3,
         };
-        let begun = Begun { temporary: Spot::temporary(), facts, xattrs: Vec::new() };
+        let begun = Begun { temporary: ".s3bl-run-1".to_owned(), facts, xattrs: Vec::new() };
         assert_eq!(Begun::parse(&begun.to_text()), Some(begun));
-        for bad in ["", ";", "../x;1;1;1;1;1;1;1;1", ".s3bl-/x;1;1;1;1;1;1;1;1", ".s3bl-x;1"] {
+        for bad in ["", ";", "../x;1;1;1;1;1;1;1;1;1", ".s3bl-/x;1;1;1;1;1;1;1;1;1", ".s3bl-x;1"] {
             assert_eq!(Begun::parse(bad), None, "{bad}");
         }
     }

@@ -1,10 +1,12 @@
 //! Where an entry lies beneath the root, and how something new gets there.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+use s3bl_core::id::RunId;
 use s3bl_core::metadata::Xattr;
 use s3bl_core::path::{KeyMap, ObjectKey, RelPath};
 use s3bl_core::task::Class;
@@ -28,17 +30,38 @@ pub(super) const TEMPORARY: &str = ".s3bl-";
 pub(super) struct Target {
     root: Root,
     keys: KeyMap,
+    /// How names begin that this run gives to what is not in its place yet.
+    mark: Arc<str>,
 }
 
 /// The directory of an entry, and its name there.
 pub(in crate::store) struct Spot {
     pub(in crate::store) parent: OwnedFd,
     pub(in crate::store) name: Vec<u8>,
+    mark: Arc<str>,
 }
 
 impl Target {
-    pub(super) fn open(path: &Path) -> Result<Self, Errno> {
-        Ok(Self { root: Root::open(path, false)?, keys: KeyMap::tree() })
+    pub(super) fn open(path: &Path, run: &RunId) -> Result<Self, Errno> {
+        let mark = format!("{TEMPORARY}{run}-").into();
+        Ok(Self { root: Root::open(path, false)?, keys: KeyMap::tree(), mark })
+    }
+
+    /// How names begin that this run gives to what is not in its place yet.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Opens a directory to list it, wherever it lies beneath the root.
+    pub(super) fn open_to_list(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        patiently(|| self.root.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY))
+    }
+
+    /// Opens a directory of the root, made if it is not there, for nobody else.
+    pub(super) fn own_directory(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let root = self.open_root()?;
+        make_directory(root.as_fd(), name, Mode::RWXU)?;
+        self.root.open_child(root.as_fd(), name, DIRECTORY)
     }
 
     /// The path that a key of this store stands for.
@@ -72,7 +95,7 @@ impl Target {
     pub(super) fn find(&self, path: &RelPath) -> Result<Spot, Errno> {
         let (above, name) = split(path.as_bytes());
         let parent = patiently(|| self.root.open_beneath(above, DIRECTORY))?;
-        Ok(Spot { parent, name: name.to_vec() })
+        Ok(Spot { parent, name: name.to_vec(), mark: Arc::clone(&self.mark) })
     }
 
     /// Finds the place of an entry, and makes the directories that lead there.
@@ -87,7 +110,7 @@ impl Target {
             make_directory(parent.as_fd(), step, ON_THE_WAY)?;
             parent = self.root.open_child(parent.as_fd(), step, DIRECTORY)?;
         }
-        Ok(Spot { parent, name: name.to_vec() })
+        Ok(Spot { parent, name: name.to_vec(), mark: Arc::clone(&self.mark) })
     }
 }
 
@@ -108,8 +131,8 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 impl Spot {
     /// A name next to it that nobody has.
-    pub(super) fn temporary() -> String {
-        format!("{TEMPORARY}{:016x}", fastrand::u64(..))
+    pub(super) fn temporary(&self) -> String {
+        format!("{}{:016x}", self.mark, fastrand::u64(..))
     }
 
     /// Puts what has a temporary name into the place, over whatever file or link is there.

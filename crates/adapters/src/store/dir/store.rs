@@ -8,22 +8,27 @@ use async_trait::async_trait;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use s3bl_core::id::RunId;
 use s3bl_core::metadata::{Xattr, object_metadata};
 use s3bl_core::path::{ObjectKey, RelPath};
-use s3bl_core::plan::PartPlan;
-use s3bl_core::settings::{FsyncPolicy, MetadataDialect, ObjectSettings, TransferSettings};
-use s3bl_core::task::{Class, WriteProof};
+use s3bl_core::settings::{
+    FsyncPolicy, MetadataDialect, ObjectSettings, SpecialPolicy, TransferSettings,
+};
 use s3bl_core::toc::{EntryKind, PosixFacts};
 use s3bl_core::unit::ByteCount;
 use s3bl_port::store::{
-    Body, Listed, ListedUpload, NewObject, ObjectReader, Observed, Store, StoreError, Stored,
-    StoredPart, UploadId, Whole,
+    Body, Listed, ListedUpload, NewObject, ObjectReader, Observed, Original, Store, StoreError,
+    Stored, StoredPart, UploadId, Whole,
 };
 
 use super::content::Content;
-use super::inode::{dress, dress_link, examine, examine_open, facts, keeps_owners, stamp};
-use super::part::{Begun, HOLE_BYTES, Unnamed, make_named, open_named, sum_at, write_at};
-use super::place::{Spot, Target, fault, make_directory, trouble};
+use super::inode::{dress, examine, examine_open, facts, stamp};
+use super::links::Links;
+use super::part::sum_at;
+use super::place::{Spot, Target, fault, trouble};
+use super::sign;
+use super::sweep::{remove_links, sweep};
+use super::write::{begun, check_sum, stored};
 
 /// Why there is no way to a directory.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +48,10 @@ pub struct DirectoryStore {
 }
 
 pub(in crate::store) struct Inner {
-    target: Target,
-    transfer: TransferSettings,
-    puts: AtomicU64,
+    pub(super) target: Target,
+    pub(super) transfer: TransferSettings,
+    pub(super) links: Links,
+    pub(super) puts: AtomicU64,
     heads: AtomicU64,
 }
 
@@ -53,20 +59,59 @@ impl DirectoryStore {
     /// Opens a directory. Nothing outside of it is ever written, whatever links are in it.
     ///
     /// `transfer` says what replaces owner and mode, and into how large parts files are cut.
-    pub fn open(path: &Path, transfer: &TransferSettings) -> Result<Self, OpenError> {
-        let target = Target::open(path).map_err(|error| OpenError(error.into()))?;
+    /// What is not in its place yet is called after `run`.
+    pub fn open(path: &Path, transfer: &TransferSettings, run: &RunId) -> Result<Self, OpenError> {
+        let target = Target::open(path, run).map_err(|error| OpenError(error.into()))?;
         let inner = Inner {
             target,
             transfer: transfer.clone(),
+            links: Links::default(),
             puts: AtomicU64::new(0),
             heads: AtomicU64::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// How metadata is spelt that VALIDATE compares: exact times, and attributes where they are taken along.
-    pub fn dialect(takes_xattrs: bool) -> MetadataDialect {
-        if takes_xattrs { MetadataDialect::Union } else { MetadataDialect::AwsFiles }
+    /// How metadata is spelt that VALIDATE compares: exact times, and attributes and special files where they are taken along.
+    pub fn dialect(takes_xattrs: bool, specials: SpecialPolicy) -> MetadataDialect {
+        if takes_xattrs || specials == SpecialPolicy::Store {
+            MetadataDialect::Union
+        } else {
+            MetadataDialect::AwsFiles
+        }
+    }
+
+    /// Leaves a sign by which whoever else writes for this run tells that this is the directory that is meant.
+    pub async fn leave_sign(&self) -> Result<(), StoreError> {
+        self.block(|inner| {
+            sign::leave(&inner.target).map_err(|error| trouble("leave a sign", error))
+        })
+        .await
+    }
+
+    /// Whether the sign of this run is here.
+    pub async fn has_sign(&self) -> Result<bool, StoreError> {
+        self.block(|inner| sign::is_there(&inner.target).map_err(|error| trouble("look", error)))
+            .await
+    }
+
+    /// Removes the sign of this run, if it is here.
+    pub async fn remove_sign(&self) -> Result<(), StoreError> {
+        let remove = |inner: &Inner| {
+            sign::remove(&inner.target).map(drop).map_err(|error| trouble("tidy up", error))
+        };
+        self.block(remove).await
+    }
+
+    /// Removes what this run keeps here for its own use while it goes on. Returns how much that was.
+    pub async fn tidy(&self) -> Result<u64, StoreError> {
+        self.block(|inner| remove_links(&inner.target).map_err(|error| trouble("tidy up", error)))
+            .await
+    }
+
+    /// Removes besides what processes of this run left that were killed, and looks at every directory for that.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.block(|inner| sweep(&inner.target).map_err(|error| trouble("tidy up", error))).await
     }
 
     /// What is to be made of an object, with the owner and mode that were asked for.
@@ -89,10 +134,10 @@ impl DirectoryStore {
 
 /// An entry that is written, with nothing borrowed.
 pub(in crate::store) struct Entry {
-    key: ObjectKey,
-    kind: EntryKind,
-    facts: PosixFacts,
-    xattrs: Vec<Xattr>,
+    pub(super) key: ObjectKey,
+    pub(super) kind: EntryKind,
+    pub(super) facts: PosixFacts,
+    pub(super) xattrs: Vec<Xattr>,
 }
 
 impl Inner {
@@ -108,7 +153,7 @@ impl Inner {
     }
 
     /// Brings a file to the disk before it has its name, where that is asked for.
-    fn flush(&self, file: &OwnedFd) -> Result<(), StoreError> {
+    pub(super) fn flush(&self, file: &OwnedFd) -> Result<(), StoreError> {
         match self.transfer.fsync {
             FsyncPolicy::Batch | FsyncPolicy::None => Ok(()),
             FsyncPolicy::File => rustix::fs::fsync(file).map_err(|error| trouble("sync", error)),
@@ -171,160 +216,6 @@ impl Inner {
         stored(&file)
     }
 
-    fn put(&self, entry: &Entry, body: &Body) -> Result<Stored, StoreError> {
-        self.puts.fetch_add(1, Ordering::Relaxed);
-        let path = self.target.path(&entry.key)?;
-        let fail = |error| trouble("write", error);
-        match entry.kind {
-            EntryKind::File => self.put_file(&path, entry, body),
-            EntryKind::Directory => self.put_directory(&path, entry).map_err(fail),
-            EntryKind::Symlink => self.put_link(&path, entry, &body.bytes).map_err(fail),
-            EntryKind::Special => {
-                let message = "special files are not made".to_owned();
-                Err(StoreError { class: Class::Refused, ..fault("write", message) })
-            }
-        }
-    }
-
-    fn put_file(&self, path: &RelPath, entry: &Entry, body: &Body) -> Result<Stored, StoreError> {
-        let fail = |error| trouble("write", error);
-        let spot = self.target.reach(path).map_err(fail)?;
-        let made = Unnamed::make(&spot).map_err(fail)?;
-        let temporary = made.temporary.clone();
-        let done = (|| {
-            if body.bytes.len() >= HOLE_BYTES {
-                // A hole at the end is not written.
-                rustix::fs::ftruncate(&made.file, body.bytes.len() as u64).map_err(fail)?;
-            }
-            write_at(&made.file, 0, &body.bytes).map_err(fail)?;
-            let found = sum_at(&made.file, 0, body.bytes.len() as u64).map_err(fail)?;
-            check_sum(found == body.crc64nvme)?;
-            dress(made.file.as_fd(), &entry.facts, &entry.xattrs).map_err(fail)?;
-            self.flush(&made.file)?;
-            let file = made.file.try_clone().map_err(|error| fault("write", error.to_string()))?;
-            made.settle(&spot).map_err(fail)?;
-            stored(&file)
-        })();
-        if let (Err(_), Some(temporary)) = (&done, temporary) {
-            // The error that is reported is the first.
-            let _ = spot.forget(&temporary);
-        }
-        done
-    }
-
-    fn put_directory(&self, path: &RelPath, entry: &Entry) -> Result<Stored, Errno> {
-        if !path.is_root() {
-            let spot = self.target.reach(path)?;
-            make_directory(spot.parent.as_fd(), &spot.name, Mode::RWXU)?;
-        }
-        // Whoever is not root still has to write what lies in it.
-        let owner = if keeps_owners() { 0 } else { Mode::RWXU.bits() };
-        let facts = PosixFacts { mode: entry.facts.mode | owner, ..entry.facts };
-        self.dress_directory(path, &facts, &entry.xattrs)?;
-        Ok(Stored { etag: None, proof: WriteProof::Crc64Nvme, retries: 0 })
-    }
-
-    fn dress_directory(
-        &self,
-        path: &RelPath,
-        facts: &PosixFacts,
-        xattrs: &[Xattr],
-    ) -> Result<(), Errno> {
-        let found = self.target.open_directory(path)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = rustix::fs::openat(&found, c".", flags, Mode::empty())?;
-        match dress(open.as_fd(), facts, xattrs) {
-            // What a bucket is mounted at has no owner, mode and times of its own: s3fs says `EIO`. VALIDATE finds that they
-            // differ, where it compares them.
-            Err(error) if path.is_root() && is_refusal(error) => {
-                tracing::warn!(%error, "the root of the destination keeps its owner, mode and times");
-                Ok(())
-            }
-            dressed => dressed,
-        }
-    }
-
-    fn put_link(&self, path: &RelPath, entry: &Entry, target: &[u8]) -> Result<Stored, Errno> {
-        let spot = self.target.reach(path)?;
-        let temporary = Spot::temporary();
-        rustix::fs::symlinkat(target, &spot.parent, &temporary)?;
-        let done = dress_link(spot.parent.as_fd(), &temporary, &entry.facts)
-            .and_then(|()| spot.settle(&temporary))
-            .and_then(|()| examine(spot.parent.as_fd(), &spot.name));
-        match done {
-            Ok(found) => {
-                Ok(Stored { etag: stamp(&found), proof: WriteProof::Crc64Nvme, retries: 0 })
-            }
-            Err(error) => {
-                // The error that is reported is the first.
-                let _ = spot.forget(&temporary);
-                Err(error)
-            }
-        }
-    }
-
-    fn begin(&self, entry: &Entry) -> Result<UploadId, StoreError> {
-        let fail = |error| trouble("begin", error);
-        let spot = self.target.reach(&self.target.path(&entry.key)?).map_err(fail)?;
-        let temporary = Spot::temporary();
-        let file = make_named(&spot, &temporary).map_err(fail)?;
-        rustix::fs::ftruncate(&file, entry.facts.size.0).map_err(fail)?;
-        for xattr in &entry.xattrs {
-            let flags = rustix::fs::XattrFlags::empty();
-            rustix::fs::fsetxattr(&file, xattr.name.as_slice(), &xattr.value, flags)
-                .map_err(fail)?;
-        }
-        let (facts, xattrs) = (entry.facts, Vec::new());
-        Ok(UploadId(Begun { temporary, facts, xattrs }.to_text()))
-    }
-
-    fn put_part(
-        &self,
-        key: &ObjectKey,
-        upload: &UploadId,
-        number: u32,
-        body: &Body,
-    ) -> Result<StoredPart, StoreError> {
-        let fail = |error| trouble("write part", error);
-        let begun = begun(upload)?;
-        let plan = PartPlan::new(begun.facts.size, self.transfer.part_size)
-            .map_err(|error| fault("write part", error.to_string()))?;
-        let (offset, length) = plan.range(number);
-        if length != body.bytes.len() as u64 {
-            return Err(fault("write part", format!("part {number} is to have {length} bytes")));
-        }
-        let spot = self.target.find(&self.target.path(key)?).map_err(fail)?;
-        let file = open_named(&spot, &begun.temporary).map_err(fail)?;
-        write_at(&file, offset, &body.bytes).map_err(fail)?;
-        check_sum(sum_at(&file, offset, length).map_err(fail)? == body.crc64nvme)?;
-        Ok(StoredPart {
-            number,
-            etag: format!("{:016x}", body.crc64nvme.0),
-            crc64nvme: body.crc64nvme,
-            md5: None,
-            size: ByteCount(length),
-            retries: 0,
-        })
-    }
-
-    fn complete(
-        &self,
-        key: &ObjectKey,
-        upload: &UploadId,
-        whole: Whole,
-    ) -> Result<Stored, StoreError> {
-        let fail = |error| trouble("complete", error);
-        let begun = begun(upload)?;
-        let spot = self.target.find(&self.target.path(key)?).map_err(fail)?;
-        let file = open_named(&spot, &begun.temporary).map_err(fail)?;
-        let found = facts(&examine_open(&file).map_err(fail)?).size;
-        check_sum(found == whole.size)?;
-        dress(file.as_fd(), &begun.facts, &begun.xattrs).map_err(fail)?;
-        self.flush(&file)?;
-        spot.settle(&begun.temporary).map_err(fail)?;
-        stored(&file)
-    }
-
     fn observe(&self, key: &ObjectKey) -> Result<Option<Observed>, StoreError> {
         self.heads.fetch_add(1, Ordering::Relaxed);
         let path = self.target.path(key)?;
@@ -383,33 +274,20 @@ impl Inner {
     }
 }
 
-/// Whether an error says that something cannot be changed here at all.
-fn is_refusal(error: Errno) -> bool {
-    matches!(error, Errno::IO | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::NOSYS)
-}
-
-fn stored(file: &OwnedFd) -> Result<Stored, StoreError> {
-    let found = examine_open(file).map_err(|error| trouble("write", error))?;
-    Ok(Stored { etag: stamp(&found), proof: WriteProof::Crc64Nvme, retries: 0 })
-}
-
-fn check_sum(is_same: bool) -> Result<(), StoreError> {
-    if is_same {
-        return Ok(());
-    }
-    let message = "what was written is read back as something else".to_owned();
-    Err(StoreError { class: Class::ChecksumRefused, ..fault("write", message) })
-}
-
-fn begun(upload: &UploadId) -> Result<Begun, StoreError> {
-    Begun::parse(&upload.0).ok_or_else(|| fault("find upload", "it was not begun here".to_owned()))
-}
-
 #[async_trait]
 impl Store for DirectoryStore {
     async fn put(&self, object: NewObject<'_>, body: Body) -> Result<Stored, StoreError> {
         let entry = self.inner.entry(&object);
         self.block(move |inner| inner.put(&entry, &body)).await
+    }
+
+    async fn copy(
+        &self,
+        object: NewObject<'_>,
+        original: &Original,
+    ) -> Result<Option<Stored>, StoreError> {
+        let (entry, original) = (self.inner.entry(&object), original.clone());
+        self.block(move |inner| inner.name_again(&entry, &original)).await
     }
 
     async fn settle(&self, object: NewObject<'_>) -> Result<(), StoreError> {

@@ -25,6 +25,12 @@ pub(super) fn examine(context: &Context, entry: &TocEntry) -> Option<LinkedFile>
     match context.settings.transfer.hard_links {
         HardLinkPolicy::Each => None,
         HardLinkPolicy::Copy => {
+            // Of a small file, one look at its other name costs a file system more than the bytes: the store sees to it.
+            let is_for_store = context.store.is_tree()
+                && entry.size < context.settings.transfer.multipart_threshold;
+            if is_for_store {
+                return None;
+            }
             let found = context.source.linked_file(&entry.path).ok().flatten();
             found.filter(|file| file.facts.size > ByteCount::ZERO)
         }

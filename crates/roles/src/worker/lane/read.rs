@@ -7,8 +7,8 @@ use bytes::Bytes;
 use s3bl_core::checksum::Crc64Nvme;
 use s3bl_core::metadata::Xattr;
 use s3bl_core::settings::{SpecialPolicy, SymlinkPolicy};
-use s3bl_core::task::{Class, Failure};
-use s3bl_core::toc::{EntryKind, PosixFacts, TocEntry};
+use s3bl_core::task::{Class, Failure, WriteOutcome};
+use s3bl_core::toc::{EntryKind, PosixFacts, RDEV_UNKNOWN, TocEntry};
 use s3bl_port::source::{LinkedFile, SourceError};
 
 use super::{Context, linked};
@@ -123,13 +123,33 @@ fn read_late_kind(context: &Context, facts: &PosixFacts, buffer: &[u8]) -> Readi
             let length = usize::try_from(facts.size.0).expect("what was read fits the buffer");
             content(*facts, Vec::new(), Bytes::copy_from_slice(&buffer[..length]))
         }
-        EntryKind::Special => skipped_special(),
+        EntryKind::Special => read_late_special(context, facts),
     }
 }
 
-fn skipped_special() -> Reading {
-    let message = "a FIFO, socket or device has no content to store";
-    Reading::Skipped(Failure::new(Class::SpecialFile, message, 1))
+fn read_late_special(context: &Context, facts: &PosixFacts) -> Reading {
+    match late_special(context, facts) {
+        Some(WriteOutcome::Skipped(failure)) => Reading::Skipped(failure),
+        Some(WriteOutcome::Failed(failure)) => Reading::Failed(failure),
+        Some(WriteOutcome::Written(_)) | None => content(*facts, Vec::new(), Bytes::new()),
+    }
+}
+
+/// What becomes of an object that is a special file by its metadata, unless it is to be written: such a file has no content,
+/// and of a device the number is all that it is.
+pub(super) fn late_special(context: &Context, facts: &PosixFacts) -> Option<WriteOutcome> {
+    let fail = |message| Some(WriteOutcome::Failed(Failure::new(Class::Unreadable, message, 1)));
+    if context.settings.specials == SpecialPolicy::Skip {
+        let message = "a FIFO, socket or device has no content to store";
+        return Some(WriteOutcome::Skipped(Failure::new(Class::SpecialFile, message, 1)));
+    }
+    if facts.size.0 > 0 {
+        return fail("the object is a special file by its metadata, and has content");
+    }
+    if facts.is_device() && facts.rdev == RDEV_UNKNOWN {
+        return fail("the object is a device by its metadata, which does not say which one");
+    }
+    None
 }
 
 fn skipped_link() -> Reading {

@@ -10,12 +10,12 @@ use s3bl_core::metadata::Xattr;
 use s3bl_core::path::ObjectKey;
 use s3bl_core::plan::{PartPlan, UploadMark};
 use s3bl_core::task::{Class, Failure, WriteOutcome};
-use s3bl_core::toc::PosixFacts;
+use s3bl_core::toc::{EntryKind, PosixFacts};
 use s3bl_port::source::{SourceError, SourceFile};
 use s3bl_port::store::{Body, NewObject, StoreError, Stored, StoredPart, UploadId, Whole};
 use tokio::time::Instant;
 
-use super::read::{READ_ATTEMPTS_MAX, READ_PAUSE};
+use super::read::{READ_ATTEMPTS_MAX, READ_PAUSE, late_special};
 use super::write::{fail, finish, key_of, kind_of, written};
 use super::{Context, LaneEvent, late, step};
 use crate::worker::batch::Batch;
@@ -102,6 +102,11 @@ async fn begin_attempt(context: &Arc<Context>, batch: &Arc<Batch>, index: usize,
         Err(error) => return again_or_fail(context, batch, index, attempt, &error).await,
     };
     let facts = *file.facts();
+    if kind_of(entry, &facts) == EntryKind::Special
+        && let Some(outcome) = late_special(context, &facts)
+    {
+        return finish(context, batch, index, outcome).await;
+    }
     if facts.size < context.settings.transfer.multipart_threshold {
         return put_whole(context, batch, index, (key, file, xattrs), attempt).await;
     }
