@@ -6,6 +6,7 @@
 pub mod config;
 pub mod copier;
 pub mod docs;
+pub mod doctor;
 pub mod drift;
 pub mod fleet;
 pub mod hook;
@@ -32,6 +33,7 @@ use s3bl_core::unit::{ByteCount, FileTime};
 pub use config::{ConfigArgs, ConfigCommand, ConfigRole};
 pub use copier::{Copier, Fsync, TreeArgs, ValidateAt};
 pub use docs::{CompletionsArgs, GenerateDocsArgs};
+pub use doctor::{DoctorArgs, DoctorRole};
 pub use drift::{DriftArgs, DriftReportArgs};
 pub use fleet::{
     ChannelArgs, CleanupArgs, FleetArgs, JoinKeyArgs, MasterArgs, Transport, WorkerArgs,
@@ -101,7 +103,7 @@ pub enum Command {
     /// Tell what of a source appeared, changed or vanished since a run took it
     Drift(DriftArgs),
     /// Check credentials, bucket, rights, clock and checksums before a load
-    Doctor(DoctorArgs),
+    Doctor(Box<DoctorArgs>),
     /// Load a sample into an S3 server inside this program: no credentials, nothing to install
     Demo(DemoArgs),
     /// Look at a configuration: what it comes to, what is wrong with it, and TOML of the original program's properties
@@ -462,20 +464,6 @@ pub enum ReportFormat {
     Json,
     /// One line for each entry that did not come out well
     Csv,
-}
-
-/// `doctor`.
-#[derive(Debug, Clone, Args)]
-pub struct DoctorArgs {
-    /// The destination to check: s3://bucket/prefix, or a directory
-    #[arg(value_name = "DEST")]
-    pub destination: OsString,
-    /// A source directory to check too
-    #[arg(long, env = "S3BL_SOURCE", value_name = "DIR")]
-    pub source: Option<OsString>,
-    /// Where the bucket is.
-    #[command(flatten)]
-    pub bucket: BucketArgs,
 }
 
 /// `demo`.

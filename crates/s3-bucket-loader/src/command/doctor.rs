@@ -10,6 +10,7 @@ use s3bl_s3::{ErrorKind, HeadObject, ListObjectsV2};
 use serde::Serialize;
 
 use super::Stage;
+use super::doctor_fleet::look_at_fleet;
 use crate::args::DoctorArgs;
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
@@ -20,7 +21,7 @@ use crate::{home, settings, talk};
 const CLOCK_SECONDS_MAX: i64 = 300;
 
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(super) struct Finding {
     check: &'static str,
     is_good: bool,
     /// Whether a load cannot come out well without it.
@@ -44,6 +45,9 @@ pub(crate) async fn doctor(stage: &Stage, args: &DoctorArgs) -> Result<Exit, Com
     match bucket {
         Some(destination) => look_for_bucket(&destination, &mut findings).await,
         None => look_at_tree(Path::new(&args.destination), &mut findings),
+    }
+    if let Some(role) = args.role {
+        look_at_fleet(args, role, &mut findings).await?;
     }
     give(stage, &findings)
 }
@@ -108,8 +112,17 @@ fn give(stage: &Stage, findings: &[Finding]) -> Result<Exit, CommandFailure> {
     Ok(if is_good { Exit::Clean } else { Exit::CouldNotRun })
 }
 
-fn good(check: &'static str, what: impl Into<String>) -> Finding {
+pub(super) fn good(check: &'static str, what: impl Into<String>) -> Finding {
     Finding { check, is_good: true, is_needed: true, what: what.into(), advice: None }
+}
+
+pub(super) fn bad(check: &'static str, what: impl Into<String>, advice: Option<String>) -> Finding {
+    Finding { check, is_good: false, is_needed: true, what: what.into(), advice }
+}
+
+/// Something that a run can do without.
+pub(super) fn lack(check: &'static str, what: String, advice: &str) -> Finding {
+    Finding { is_needed: false, ..bad(check, what, Some(advice.to_owned())) }
 }
 
 fn look_at_source(source: &std::ffi::OsStr) -> Finding {

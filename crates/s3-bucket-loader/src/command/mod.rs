@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod docs;
 mod doctor;
+mod doctor_fleet;
 mod drift;
 mod load;
 mod master;

@@ -11,7 +11,7 @@ use s3bl_core::id::RunId;
 use s3bl_core::launch::LaunchSettings;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::Destination;
-use s3bl_port::launcher::Launcher;
+use s3bl_port::launcher::{LaunchError, Launcher};
 use serde::{Deserialize, Serialize};
 
 use super::key::{INPUT, JoinKey};
@@ -128,6 +128,26 @@ impl LaunchPlan {
             ..LaunchSettings::default()
         };
         Ok(Launching { launcher, settings, kept: self.kept })
+    }
+
+    /// Asks whether what the plan says could be done, without doing it: by right, and its outcome.
+    pub(crate) async fn try_out(
+        &self,
+        run: &RunId,
+        place: &Place,
+    ) -> Result<Tried, CommandFailure> {
+        match &self.kind {
+            LaunchKind::Process => Ok(Vec::new()),
+            LaunchKind::Ec2 { settings, boot, region, profile } => {
+                let mut settings = settings.as_ref().clone();
+                if let Some(boot) = boot {
+                    let script = boot.script(run, place, &self.worker_options);
+                    settings.user_data = Some(script.into_bytes());
+                }
+                let service = (region.as_deref(), profile.as_deref());
+                try_instances(run, &place.channel, settings, service).await
+            }
+        }
     }
 
     /// The launcher that finds what a run left behind; `None` where nothing outlives its master.
@@ -282,6 +302,32 @@ async fn instances(
         s3bl_adapters::launcher::ec2::Ec2Launcher::connect(run, channel, settings, region, profile);
     let launcher = connected.await.map_err(CommandFailure::could_not_run)?;
     Ok(Arc::new(launcher))
+}
+
+/// What came of each right that was asked about.
+type Tried = Vec<(&'static str, Result<(), LaunchError>)>;
+
+#[cfg(feature = "ec2")]
+async fn try_instances(
+    run: &RunId,
+    channel: &str,
+    settings: Ec2Settings,
+    (region, profile): (Option<&str>, Option<&str>),
+) -> Result<Tried, CommandFailure> {
+    let channel = Some(channel);
+    let connected =
+        s3bl_adapters::launcher::ec2::Ec2Launcher::connect(run, channel, settings, region, profile);
+    Ok(connected.await.map_err(CommandFailure::could_not_run)?.try_out().await)
+}
+
+#[cfg(not(feature = "ec2"))]
+async fn try_instances(
+    _: &RunId,
+    _: &str,
+    _: Ec2Settings,
+    _: (Option<&str>, Option<&str>),
+) -> Result<Tried, CommandFailure> {
+    Err(without_ec2())
 }
 
 #[cfg(not(feature = "ec2"))]

@@ -404,3 +404,21 @@ fn a_template_says_what_flags_do_not_and_one_that_is_gone_is_replaced() {
     master.ended().expect(6);
     cloud.assert_all_gone(2);
 }
+
+#[test]
+fn doctor_asks_whether_instances_could_be_launched() {
+    let cloud = Cloud::new("doctor-cloud");
+    let ask = |subnet: &str| {
+        let mut command = cloud.fleet.on_channel("doctor");
+        command.arg(cloud.fleet.stage.destination()).args(["--role", "master", "--region", REGION]);
+        command.args(["--endpoint-url", &cloud.fleet.stage.server.endpoint_url()]);
+        command.args(["--launcher", "ec2", "--ec2-image", &cloud.image, "--ec2-subnet", subnet]);
+        command.args(["--ec2-instance-type", "t3.micro", "--ec2-join-key", "ssm:/s3bl/key"]);
+        Ended::from(command.output().unwrap())
+    };
+    let said = ask(&cloud.subnets[0]).expect(0).stdout;
+    assert!(said.contains("ok   ec2          `ec2:RunInstances`"), "{said}");
+    assert!(said.contains("`ec2:DescribeInstanceStatus`: allowed"), "{said}");
+    cloud.assert_all_gone(0);
+    cloud.fleet.assert_nothing_left();
+}

@@ -14,7 +14,7 @@ use s3bl_testkit::proxy::{Fault, Proxy, Rule};
 use s3bl_testkit::{Asked, Keys, Rights, Tool, Tree};
 use serde_json::Value;
 
-use crate::fleet_stage::{FleetStage, start};
+use crate::fleet_stage::{FleetStage, Talk, start};
 use crate::stage::{Stage, many_files};
 
 /// A fleet whose master and workers have the rights of the policies.
@@ -410,4 +410,70 @@ fn policies_hold_nothing_that_iam_does_not_know() {
     let text = std::fs::read_to_string(&broken).unwrap();
     std::fs::write(&broken, text.replace("sqs:SendMessage", "sqs:SendMessageBatch")).unwrap();
     assert!(judge().contains("sendmessagebatch"), "{}", judge());
+}
+
+/// `doctor --role` with these keys: its exit code and what it says.
+fn doctor(
+    restricted: &Restricted,
+    role: &str,
+    keys: &Keys,
+    more: &[&str],
+) -> (Option<i32>, String) {
+    let fleet = &restricted.fleet;
+    let mut command = fleet.on_channel("doctor");
+    command.arg(fleet.stage.destination()).args(["--role", role]).args(more);
+    command.args(["--endpoint-url", &fleet.stage.server.endpoint_url()]);
+    let ended = crate::stage::Ended::from(by(command, keys).output().unwrap());
+    (ended.code, format!("{}{}", ended.stdout, ended.stderr))
+}
+
+#[test]
+fn doctor_finds_that_a_master_has_every_right() {
+    let restricted = Restricted::new("doctor-master");
+    let (code, said) = doctor(&restricted, "master", &restricted.master, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let checks = ["channel", "batches", "withdrawal", "documents", "results", "cleanup"];
+    for check in checks {
+        assert!(said.contains(&format!("ok   {check:<12}")), "{check}: {said}");
+    }
+    assert_eq!(restricted.refused(), BTreeSet::new());
+    restricted.fleet.assert_nothing_left();
+}
+
+#[test]
+fn doctor_names_what_a_master_may_not_do() {
+    for (action, check) in [
+        ("sqs:CreateQueue", "channel"),
+        ("sqs:SendMessage", "batches"),
+        ("sns:Publish", "documents"),
+    ] {
+        let lacks = |policy: String| without(&policy, action);
+        let restricted = Restricted::with("doctor-lacks", lacks, |policy| policy);
+        let (code, said) = doctor(&restricted, "master", &restricted.master, &[]);
+        assert_eq!(code, Some(1), "{action}: {said}");
+        let line = said.lines().find(|line| line.starts_with(&format!("FAIL {check}")));
+        let line = line.unwrap_or_else(|| panic!("no FAIL {check}: {said}"));
+        assert!(line.contains(action), "{line}");
+        restricted.fleet.assert_nothing_left();
+    }
+}
+
+#[test]
+fn doctor_finds_what_a_worker_may_do_beside_a_master_that_waits() {
+    let lacks = |policy: String| without(&policy, "sns:Subscribe");
+    let restricted = Restricted::with("doctor-worker", |policy| policy, lacks);
+    let (code, said) = doctor(&restricted, "worker", &restricted.worker, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no master has made"), "{said}");
+
+    let (talk, tree) = (Talk::new(&restricted.fleet, "master"), many_files(1));
+    let master = talk.start(&mut restricted.master(&tree, 1));
+    talk.await_words("waiting for workers");
+    let (code, said) = doctor(&restricted, "worker", &restricted.worker, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("sns:Subscribe"), "{said}");
+    let (code, said) = doctor(&restricted, "worker", &restricted.master, &[]);
+    assert_eq!(code, Some(1), "a master is no worker: {said}");
+    master.signal("INT");
+    master.ended().expect(6);
 }

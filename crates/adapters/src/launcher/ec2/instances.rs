@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
     BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState, IamInstanceProfileSpecification,
     Instance, InstanceMarketOptionsRequest, InstanceMetadataOptionsRequest, InstanceStateName,
@@ -70,7 +71,38 @@ impl Ec2Launcher {
         Ok(Self { client, run, channel, settings, declined: Mutex::default() })
     }
 
+    /// Asks whether instances could be launched and found, without launching any: what it needs, and what came of it. Whether
+    /// they could be terminated can only be asked of one that is there.
+    pub async fn try_out(&self) -> Vec<(&'static str, Result<(), LaunchError>)> {
+        let seat = Seat { slot: 1, launch: 1 };
+        let request = self.request(seat, self.settings.spot != Spot::Never).dry_run(true);
+        let launched = match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match Fault::of(RUN, "launch a worker", error) {
+                // What EC2 says when it would have done it.
+                fault if fault.code.as_deref() == Some("DryRunOperation") => Ok(()),
+                fault => Err(fault.error),
+            },
+        };
+        let status = self.client.describe_instance_status().max_results(5).send().await;
+        let status = status
+            .map(drop)
+            .map_err(|error| Fault::of(STATUS, "see how instances are", error).error);
+        let found = self.describe().await.map(drop).map_err(|fault| fault.error);
+        vec![(RUN.permission, launched), (DESCRIBE.permission, found), (STATUS.permission, status)]
+    }
+
     async fn run_one(&self, seat: Seat, is_spot: bool) -> Result<Instance, Fault> {
+        let what = format!("launch worker {}", seat.slot);
+        let reply = self.request(seat, is_spot).send().await;
+        let reply = reply.map_err(|error| Fault::of(RUN, &what, error))?;
+        reply.instances.unwrap_or_default().pop().ok_or_else(|| Fault {
+            code: None,
+            error: own(&format!("{what}: EC2's reply names no instance"), None),
+        })
+    }
+
+    fn request(&self, seat: Seat, is_spot: bool) -> RunInstancesFluentBuilder {
         let settings = &self.settings;
         let subnet = self.subnet(seat);
         let tags = |kind| {
@@ -120,12 +152,7 @@ impl Ec2Launcher {
         if let Some(disk) = &settings.disk {
             request = request.block_device_mappings(mapping(disk));
         }
-        let what = format!("launch worker {}", seat.slot);
-        let reply = request.send().await.map_err(|error| Fault::of(RUN, &what, error))?;
-        reply.instances.unwrap_or_default().pop().ok_or_else(|| Fault {
-            code: None,
-            error: own(&format!("{what}: EC2's reply names no instance"), None),
-        })
+        request
     }
 
     /// Slots take the subnets in turn, and another where there was no capacity.
