@@ -6,9 +6,12 @@ output "master_flags" {
     "--channel ${var.channel}",
     "--launcher ec2",
     "--ec2-launch-template ${aws_launch_template.worker.id}",
+    "--ec2-instance-profile ${aws_iam_instance_profile.worker.name}",
     "--ec2-subnet ${join(",", var.subnet_ids)}",
     "--ec2-program s3://${var.program}",
     "--ec2-join-key ssm:${var.join_key}",
+    ], var.source_host == "" ? [] : [
+    "--source-host-instance ${var.source_host} --source-host-stop",
     ], var.logs == "" ? [] : [
     "--log-upload s3://${trimsuffix(var.logs, "/")}",
     "--worker-options '--log-upload s3://${trimsuffix(var.logs, "/")}'",

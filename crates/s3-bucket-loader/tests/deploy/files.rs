@@ -256,9 +256,14 @@ fn terraforms_flags_are_those_of_a_master() {
     let line = format!("s3-bucket-loader master /a s3://b {}", texts.collect::<Vec<_>>().join(" "));
     let words = own_words(&line).unwrap();
     assert_eq!(refusal(&words), None, "{line}");
-    for flag in
-        ["--launcher", "--ec2-launch-template", "--ec2-subnet", "--ec2-join-key", "--log-upload"]
-    {
+    for flag in [
+        "--launcher",
+        "--ec2-launch-template",
+        "--ec2-subnet",
+        "--ec2-join-key",
+        "--log-upload",
+        "--source-host-instance",
+    ] {
         assert!(words.contains(&flag.to_owned()), "{flag} is not in {line}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! moto stands for AWS, with `testkit`'s reading of the policies in place of its own, which knows neither conditions nor
 //! resources outside of S3, and asks for actions that IAM does not have: see `moto_rights.py`. Which actions and resources a
-//! request needs stands there, after the Service Authorization Reference; nothing here has seen AWS.
+//! request needs stands there, after the Service Authorization Reference; nothing here has seen AWS. A role that a launch template
+//! names is not looked up there: a launcher names its own.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -253,7 +254,8 @@ fn a_worker_that_may_not_write_says_so() {
     assert_worker_names("no-put", "s3:PutObject");
 }
 
-/// Makes the workers' role and profile, and two instances that are not the run's; prints image, subnet and both.
+/// Makes the workers' role and profile, and two instances that are not the run's, the first of which is stopped; prints image,
+/// subnet and both.
 const MAKE_ACCOUNT: &str = r#"
 import boto3, json
 iam, ec2 = boto3.client("iam"), boto3.client("ec2")
@@ -264,18 +266,17 @@ for role, profile in (("worker", "workers"), ("admin", "admins")):
 image = ec2.describe_images()["Images"][0]["ImageId"]
 subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
 made = ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"]
-print(json.dumps([image, subnet] + [it["InstanceId"] for it in made]))
+made = [it["InstanceId"] for it in made]
+ec2.stop_instances(InstanceIds=made[:1])
+print(json.dumps([image, subnet] + made))
 "#;
 
-/// Tries, with the launcher's rights, what they are not for; prints what was allowed nonetheless. The source host may be
-/// stopped and started, and nothing else.
+/// Tries, with the launcher's rights, what they are not for; prints what was allowed nonetheless.
 const TRY_MORE: &str = r#"
 import boto3, json, sys
 from botocore.exceptions import ClientError
-image, subnet, source_host, other = sys.argv[1:]
+image, subnet, other = sys.argv[1:]
 ec2 = boto3.client("ec2")
-ec2.stop_instances(InstanceIds=[source_host])
-ec2.start_instances(InstanceIds=[source_host])
 tags = [{"ResourceType": "instance", "Tags": [{"Key": "s3bl-channel", "Value": sys.stdin.read()}]}]
 good = dict(ImageId=image, SubnetId=subnet, MinCount=1, MaxCount=1, TagSpecifications=tags,
             IamInstanceProfile={"Name": "workers"}, MetadataOptions={"HttpTokens": "required"})
@@ -326,6 +327,7 @@ fn a_launcher_needs_every_action_of_its_policy_and_harms_nothing_else() {
     master.args(["--launcher", "ec2", "--ec2-image", &image, "--ec2-subnet", &subnet]);
     master.args(["--ec2-instance-type", "t3.micro", "--ec2-instance-profile", "workers"]);
     master.args(["--ec2-join-key", "ssm:s3bl-join-key", "--worker-wait", "10m"]);
+    master.args(["--source-host-instance", &source_host, "--source-host-stop"]);
     let master = start(&mut master);
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_seen = |it: &Asked| it.action == "ec2:DescribeInstanceStatus";
@@ -336,7 +338,7 @@ fn a_launcher_needs_every_action_of_its_policy_and_harms_nothing_else() {
     master.ended().expect(6);
 
     let mut more = by(Tool::Python.command(&server.endpoint_url()).unwrap(), &keys);
-    more.args(["-c", TRY_MORE, &image, &subnet, &source_host, &other]);
+    more.args(["-c", TRY_MORE, &image, &subnet, &other]);
     let mut more = more.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     more.stdin.take().unwrap().write_all(fleet.channel.as_bytes()).unwrap();
     let more = more.wait_with_output().unwrap();
