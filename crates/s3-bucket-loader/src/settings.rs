@@ -62,8 +62,9 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let validate = evidence(args.validate);
     let validate = if destination.bucket().is_some() { validate } else { validate.map(of_tree) };
     let monitor = target::monitor(args)?;
-    let copier = copier(&args.tree)?;
+    let copier = copier(&args.tree, transfer.concurrency)?;
     let is_native = copier.kind == CopierKind::Native;
+    let concurrency = if is_native { transfer.concurrency } else { Some(copier.entries_in_hand()) };
     let hard_links = match transfer.hard_links {
         Some(HardLinks::Each) => HardLinkPolicy::Each,
         Some(HardLinks::Copy) => HardLinkPolicy::Copy,
@@ -87,7 +88,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
             metadata,
             multipart_threshold: transfer.multipart_threshold,
             part_size: transfer.part_size,
-            concurrency: transfer.concurrency.or_else(|| (!is_native).then(programs_at_once)),
+            concurrency,
             bandwidth: transfer.bwlimit.map(|limit| Rate(limit.0 as f64)),
             storage_class: transfer.storage_class.clone(),
             sse: transfer.sse.clone(),
@@ -192,7 +193,7 @@ fn second_place(
 }
 
 /// Reads what brings files into a directory.
-fn copier(args: &TreeArgs) -> Result<CopierSettings, CommandFailure> {
+fn copier(args: &TreeArgs, at_once: Option<u32>) -> Result<CopierSettings, CommandFailure> {
     let options = args.copier_options.as_deref().unwrap_or_default();
     let options = shlex::split(options).ok_or_else(|| {
         CommandFailure::usage(anyhow!("--copier-options `{options}` ends within a quotation"))
@@ -204,6 +205,7 @@ fn copier(args: &TreeArgs) -> Result<CopierSettings, CommandFailure> {
             Copier::Cp => CopierKind::Cp,
         },
         options,
+        at_once: at_once.unwrap_or_else(programs_at_once),
         attempts: args.copier_attempts,
         pause: args.copier_pause,
         limit: args.copier_timeout,

@@ -291,7 +291,7 @@ fn tree_store(
         return Ok(Arc::new(tree.clone()));
     };
     let source = Path::new(OsStr::from_bytes(source));
-    let at_once = settings.transfer.concurrency.unwrap_or(1);
+    let at_once = settings.transfer.copier.at_once;
     let store = CopierStore::open(tree.clone(), source, program, at_once)
         .with_context(|| format!("open the source `{}`", source.display()))?;
     Ok(Arc::new(store))

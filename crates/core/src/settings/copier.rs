@@ -10,7 +10,7 @@ pub enum CopierKind {
     /// None: this program writes files itself.
     #[default]
     Native,
-    /// `rsync`, once for each file, as the loader of 2014 did.
+    /// `rsync`, once for small files of one directory that are in hand together, and once for each other.
     Rsync,
     /// `cp`, once for each file.
     Cp,
@@ -24,6 +24,8 @@ pub struct CopierSettings {
     pub kind: CopierKind,
     /// Its options, in front of source and target.
     pub options: Vec<String>,
+    /// How many of them run at once, at least 1.
+    pub at_once: u32,
     /// How often a file is tried, at least 1.
     pub attempts: u32,
     /// The pause between two of them.
@@ -40,6 +42,7 @@ impl Default for CopierSettings {
         Self {
             kind: CopierKind::Native,
             options: Vec::new(),
+            at_once: 1,
             attempts: 3,
             pause: Duration::from_secs(5),
             limit: Duration::from_secs(3600),
@@ -47,6 +50,19 @@ impl Default for CopierSettings {
         }
     }
 }
+
+impl CopierSettings {
+    /// Entries that are to be in hand: enough that a program which takes several finds several.
+    pub fn entries_in_hand(&self) -> u32 {
+        match self.kind {
+            CopierKind::Rsync => self.at_once.saturating_mul(FILES_EACH),
+            CopierKind::Cp | CopierKind::Native => self.at_once,
+        }
+    }
+}
+
+/// Files for each program that may run.
+const FILES_EACH: u32 = 64;
 
 impl CopierKind {
     /// The program's name.

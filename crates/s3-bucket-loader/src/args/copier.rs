@@ -10,7 +10,8 @@ use super::value;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Directories as destination")]
 pub struct TreeArgs {
-    /// What brings files there; rsync and cp are run once for each file, and what they did is compared with the source
+    /// What brings files there: rsync is run once for small files of one directory that are in hand together, cp once for each, and
+    /// what they did is compared with the source; --concurrency is the number of programs at once
     #[arg(long, env = "S3BL_COPIER", default_value = "native", value_name = "COPIER")]
     pub copier: Copier,
     /// Options of rsync or cp instead of their defaults, split into words like a shell's line

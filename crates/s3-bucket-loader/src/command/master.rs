@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use s3bl_core::ledger::RunHeader;
-use s3bl_core::settings::{BatchSettings, CopierSettings, Destination, RunSettings};
+use s3bl_core::settings::{BatchSettings, CopierKind, Destination, RunSettings};
 
 use super::load::{lead_run, new_run, prepare_new, show};
 use super::{Stage, drift};
@@ -94,7 +94,7 @@ fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandF
     // What programs run on a machine, and what files are read there, is its own to say.
     let transfer = &settings.transfer;
     let is_alone = [
-        (transfer.copier != CopierSettings::default(), "--copier"),
+        (transfer.copier.kind != CopierKind::Native, "--copier"),
         (transfer.monitor.is_some(), "--destination-monitor"),
     ];
     if let Some((_, flag)) = is_alone.iter().find(|(is_given, _)| *is_given) {

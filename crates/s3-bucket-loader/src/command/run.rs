@@ -5,6 +5,7 @@ use std::sync::Arc;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::master::Phase;
+use s3bl_core::settings::CopierKind;
 use s3bl_port::ledger::Ledger;
 use s3bl_roles::worker::Gate;
 
@@ -103,8 +104,12 @@ async fn go_on(
 ) -> Result<Exit, CommandFailure> {
     let header: RunHeader = ledger.header().map_err(ledger_failure)?;
     let mut settings = header.settings.clone();
-    if args.concurrency.is_some() {
-        settings.transfer.concurrency = args.concurrency;
+    if let Some(concurrency) = args.concurrency {
+        let transfer = &mut settings.transfer;
+        transfer.copier.at_once = concurrency;
+        let is_native = transfer.copier.kind == CopierKind::Native;
+        let entries = if is_native { concurrency } else { transfer.copier.entries_in_hand() };
+        transfer.concurrency = Some(entries);
     }
     let is_fleet = Place::find(&stage.home.run_folder(&header.run))?.is_some();
     if is_fleet {

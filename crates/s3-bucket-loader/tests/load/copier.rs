@@ -23,8 +23,21 @@ fn load(stage: &Stage, tree: &Tree, to: &Path, programs: Option<&Path>, more: &[
 
 /// Names that a program may take for something else than names.
 fn hostile() -> Tree {
-    let names: [&[u8]; 9] =
-        [b"--delete", b"-rf", b"host:file", b"a b\nc", b"*", b"[x]", b"\xff\xfe", b"tail ", b"~"];
+    let names: [&[u8]; 13] = [
+        b"--delete",
+        b"-rf",
+        b"host:file",
+        b"a b\nc",
+        b"*",
+        b"[x]",
+        b"\xff\xfe",
+        b"tail ",
+        b"~",
+        b"# comment",
+        b"; comment",
+        b"\r",
+        b"a\\#012",
+    ];
     let tree = Tree::new().file("sub/empty", b"").random_file("sub/large", 12 << 20, 7);
     let tree = tree.directory("hollow").symlink("link", "sub/large").symlink("dangling", "none");
     names.iter().fold(tree, |tree, name| tree.file(*name, name))
@@ -149,6 +162,65 @@ fn a_program_that_says_well_and_writes_something_else_is_found_out() {
     let (stage, ended, _target) = with_rsync(lying, &["--copier-attempts", "2"]);
     ended.expect(3);
     assert_eq!(stage.failures()[0]["class"], "checksum-refused");
+}
+
+/// Loads so many files of three directories with an rsync that runs this, which knows `$together` as `yes` where several files
+/// are brought; returns how many runs were of several and how many of one.
+#[track_caller]
+fn with_rsync_of_many(files: usize, script: &str) -> (usize, usize) {
+    let (stage, place) = (Stage::new(Kind::Moto, "together"), TempDir::new().unwrap());
+    let (target, runs) = (place.path().join("target"), place.path().join("runs"));
+    let tree = (0..files).fold(Tree::new(), |tree, number| {
+        let path = format!("d{}/f{number}", number % 3);
+        tree.random_file(&path, 500 + number, number as u64).modified(&path, 1_500_000_000, 7)
+    });
+    let script = format!(
+        "case \"$*\" in *--files-from*) together=yes;; *) together=no;; esac; echo $together >> '{}'\n{script}",
+        runs.display()
+    );
+    let fake = program("rsync", &script);
+    let flags = ["--copier", "rsync", "--copier-attempts", "1", "--concurrency", "2"];
+
+    load(&stage, &tree, &target, Some(fake.path()), &flags).expect(0);
+
+    assert_rsync_finds_nothing(tree.root(), &target);
+    let report = stage.report();
+    assert_eq!(sum(&report, "write", &["written"]), files as u64 + 4, "{report:#}");
+    let runs = fs::read_to_string(runs).unwrap();
+    let several = runs.lines().filter(|line| *line == "yes").count();
+    (several, runs.lines().count() - several)
+}
+
+#[test]
+fn small_files_of_a_directory_go_with_one_run() {
+    if !is_root() {
+        return;
+    }
+    let (several, alone) = with_rsync_of_many(600, "exec /usr/bin/rsync \"$@\"");
+    assert!(several > 0 && several + alone < 300, "{several} {alone}");
+}
+
+#[test]
+fn files_whose_run_fails_or_lies_are_brought_alone() {
+    if !is_root() {
+        return;
+    }
+    for failing in [
+        // It does nothing, and says so.
+        "if [ $together = yes ]; then cat >/dev/null; echo broken >&2; exit 23; fi",
+        // It does nothing, and says that all is well.
+        "if [ $together = yes ]; then cat >/dev/null; exit 0; fi",
+        // It does not even listen.
+        "if [ $together = yes ]; then exit 12; fi",
+        // It leaves the first file of a run out.
+        "if [ $together = yes ]; then tail -z -n +2 | /usr/bin/rsync \"$@\"; exit 0; fi",
+        // It writes something else.
+        "if [ $together = yes ]; then for last; do :; done; cd \"$last\"; xargs -0 touch; exit 0; fi",
+    ] {
+        let (several, alone) =
+            with_rsync_of_many(60, &format!("{failing}\nexec /usr/bin/rsync \"$@\""));
+        assert!(several > 0 && alone > 0, "{failing}: {several} {alone}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use regex::bytes::RegexSet;
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use s3bl_core::settings::{CopierKind, CopierSettings};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 /// Bytes of what a program said that are kept.
@@ -67,8 +68,35 @@ impl Program {
         self.settings.kind.program().unwrap_or_default()
     }
 
+    /// Whether one run takes several files of a directory.
+    pub(super) fn takes_several(&self) -> bool {
+        match self.settings.kind {
+            CopierKind::Rsync => true,
+            CopierKind::Cp | CopierKind::Native => false,
+        }
+    }
+
     /// Copies a file, once. Says how it failed, in words; what is tolerated is no failure.
     pub(super) async fn copy(&self, from: Place<'_>, to: Place<'_>) -> Result<(), String> {
+        self.run(from, to, None).await
+    }
+
+    /// Copies several files of a directory, whose names end with a NUL each, once.
+    pub(super) async fn copy_several(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        names: Vec<u8>,
+    ) -> Result<(), String> {
+        self.run(from, to, Some(names)).await
+    }
+
+    async fn run(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        names: Option<Vec<u8>>,
+    ) -> Result<(), String> {
         // The program opens the places through the directories that are held here, so that no link that comes on the way
         // leads it elsewhere. It inherits them from the moment it is started.
         let held = [from.directory, to.directory].map(|it| fcntl_dupfd_cloexec(it, 3));
@@ -85,16 +113,28 @@ impl Program {
             // Else a directory in the target's place would take the file in.
             command.arg("--no-target-directory");
         }
+        if names.is_some() {
+            command.args(["--files-from=-", "--from0"]);
+        }
         command.arg("--").arg(held_path(from_held.as_raw_fd(), from.name));
         command.arg(held_path(to_held.as_raw_fd(), to.name));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(if names.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("LC_ALL", "C").kill_on_drop(true).process_group(0);
         for held in [&from_held, &to_held] {
             fcntl_setfd(held, FdFlags::empty()).map_err(|error| error.to_string())?;
         }
-        let child = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
+        let mut child = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
         drop((from_held, to_held));
-        let ended = tokio::time::timeout(self.settings.limit, child.wait_with_output()).await;
+        let input = child.stdin.take();
+        let told = async {
+            if let (Some(mut input), Some(names)) = (input, names) {
+                // A program that does not listen to the end says by its exit code why.
+                let _ = input.write_all(&names).await;
+            }
+        };
+        let both = async { tokio::join!(child.wait_with_output(), told).0 };
+        let ended = tokio::time::timeout(self.settings.limit, both).await;
         let Ok(ended) = ended else {
             return Err(format!("did not end within {} s", self.settings.limit.as_secs()));
         };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -14,14 +15,18 @@ use s3bl_port::store::{
     Body, Listed, ListedUpload, NewObject, ObjectReader, Observed, Store, StoreError, Stored,
     StoredPart, UploadId, Whole,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::program::{Place, Program};
+use super::together::{Group, Together};
 use crate::source::dir::{Root, patiently};
 use crate::store::dir::{DirectoryStore, OpenError, Spot};
 
 /// What the one upload is called that a file can have: the program brings it whole.
 const UPLOAD: &str = "copier";
+
+/// How long a small file lets others of its directory come.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// A directory that a program brings files to. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +36,7 @@ pub struct CopierStore {
     program: Arc<Program>,
     /// Programs that may still be started.
     places: Arc<Semaphore>,
+    together: Arc<Together>,
 }
 
 /// A file and its place to be, both by the directories that they lie in.
@@ -50,7 +56,61 @@ impl CopierStore {
     ) -> Result<Self, OpenError> {
         let source = Root::open(source, false).map_err(|error| OpenError::new(error.into()))?;
         let places = Arc::new(Semaphore::new(at_once.max(1) as usize));
-        Ok(Self { tree, source: Arc::new(source), program: Arc::new(program), places })
+        let (source, program) = (Arc::new(source), Arc::new(program));
+        Ok(Self { tree, source, program, places, together: Arc::default() })
+    }
+
+    /// Has a small file brought along with others of its directory. `None` if that came to nothing: nothing is known of it
+    /// then.
+    async fn bring_together(&self, object: NewObject<'_>, whole: Whole) -> Option<Stored> {
+        let (key, source) = (object.key.clone(), Arc::clone(&self.source));
+        let begun = self.tree.block(move |tree| {
+            let (path, to) = tree.reach(&key)?;
+            let directory = above(path.as_bytes()).0.to_vec();
+            Ok((directory, Journey::begin(&source, (path, to))?))
+        });
+        let (directory, journey) = begun.await.ok()?;
+        let (ticket, mut heard) = self.together.wait(&directory, &journey.from_name);
+        let is_well = tokio::select! {
+            biased;
+            told = &mut heard => told.ok()?,
+            place = self.place_in_a_moment() => {
+                match ticket.lead() {
+                    Some(group) if group.len() == 1 => return None,
+                    Some(group) => self.run_together(&journey, group).await,
+                    None => {
+                        drop(place);
+                        heard.await.ok()?
+                    }
+                }
+            }
+        };
+        if !is_well {
+            return None;
+        }
+        let entry = self.tree.entry(&object);
+        let proven = self.tree.block(move |tree| tree.prove(&entry, &journey.to, whole)).await;
+        proven.inspect_err(|error| tracing::debug!(%error, "a file is to be copied alone")).ok()
+    }
+
+    /// Waits for a program that may be started, but a moment at least: what comes meanwhile goes along. As many files wait at
+    /// once, that costs none of them a program's time.
+    async fn place_in_a_moment(&self) -> SemaphorePermit<'_> {
+        tokio::time::sleep(MOMENT).await;
+        self.places.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// Runs the program for a group, and tells each of its members how that ended.
+    async fn run_together(&self, journey: &Journey, group: Group) -> bool {
+        let from = Place { directory: journey.from.as_fd(), name: b"" };
+        let to = Place { directory: journey.to.parent.as_fd(), name: b"" };
+        let copied = self.program.copy_several(from, to, group.names()).await;
+        if let Err(how) = &copied {
+            let (program, files) = (self.program.name(), group.len());
+            tracing::warn!(program, files, how, "files are to be copied one by one");
+        }
+        group.tell(copied.is_ok());
+        copied.is_ok()
     }
 
     /// Has a file brought, and proves that it is what was read at the source.
@@ -90,14 +150,18 @@ impl CopierStore {
 
 impl Journey {
     fn begin(source: &Root, (path, to): (RelPath, Spot)) -> Result<Self, StoreError> {
-        let bytes = path.as_bytes();
-        let at = bytes.iter().rposition(|byte| *byte == b'/');
-        let (above, name) = at.map_or((&b""[..], bytes), |at| (&bytes[..at], &bytes[at + 1..]));
+        let (above, name) = above(path.as_bytes());
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let from = patiently(|| source.open_beneath(above, flags))
             .map_err(|error: Errno| fault(format!("the source's folder: {error}")))?;
         Ok(Self { from, from_name: name.to_vec(), to })
     }
+}
+
+/// The directory of a path, and its name there.
+fn above(path: &[u8]) -> (&[u8], &[u8]) {
+    let at = path.iter().rposition(|byte| *byte == b'/');
+    at.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]))
 }
 
 fn fault(message: String) -> StoreError {
@@ -118,7 +182,13 @@ impl Store for CopierStore {
             return self.tree.put(object, body).await;
         }
         let size = s3bl_core::unit::ByteCount(body.bytes.len() as u64);
-        self.bring(object, Whole { size, crc64nvme: body.crc64nvme }).await
+        let whole = Whole { size, crc64nvme: body.crc64nvme };
+        if self.program.takes_several()
+            && let Some(stored) = self.bring_together(object, whole).await
+        {
+            return Ok(stored);
+        }
+        self.bring(object, whole).await
     }
 
     /// The facts wait here for the end: the program takes them from the source itself.
