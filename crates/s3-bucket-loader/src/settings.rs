@@ -1,5 +1,6 @@
-//! From what was typed to what a run is asked to do; `source` reads where files come from.
+//! From what was typed to what a run is asked to do; `source` reads where files come from, `copier` who brings them.
 
+mod copier;
 mod source;
 
 use std::ffi::{OsStr, OsString};
@@ -11,19 +12,19 @@ use clap::ValueEnum as _;
 use s3bl_adapters::store::dir::DirectoryStore;
 use s3bl_core::limit::KEY_BYTES_MAX;
 use s3bl_core::settings::{
-    BatchSettings, BucketPlace, CheckAt, CopierKind, CopierSettings, Destination, FsyncPolicy,
-    HardLinkPolicy, ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange,
-    ObjectSettings, OwnerChange, Retention, RunSettings, Scope, SecondPlace, Selection,
-    SourceLocation, SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
+    BatchSettings, BucketPlace, CheckAt, CopierKind, Destination, FsyncPolicy, HardLinkPolicy,
+    ListFormat, ListSeparator, ListedEntries, MetadataDialect, Mode, ModeChange, ObjectSettings,
+    OwnerChange, Retention, RunSettings, Scope, SecondPlace, Selection, SourceLocation,
+    SpecialPolicy, StopSettings, SymlinkPolicy, TransferSettings,
 };
 use s3bl_core::task::Evidence;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::Rate;
 
 use crate::args::{
-    BucketArgs, Copier, FilesFromFormat, Fsync, HardLinks, Hidden, JobArgs, LockMode, Metadata,
-    ObjectArgs, PlacesArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials,
-    StopArgs, Symlinks, TreeArgs, Validate, ValidateArgs, ValidateAt,
+    BucketArgs, FilesFromFormat, Fsync, HardLinks, Hidden, JobArgs, LockMode, Metadata, ObjectArgs,
+    PlacesArgs, RestoreArgs, SelectArgs, SourceReadArgs, SourceServiceArgs, Specials, StopArgs,
+    Symlinks, Validate, ValidateArgs, ValidateAt,
 };
 use crate::failure::CommandFailure;
 use crate::target;
@@ -62,7 +63,7 @@ pub(crate) fn of_job(args: &JobArgs) -> Result<RunSettings, CommandFailure> {
     let validate = evidence(args.validate);
     let validate = if destination.bucket().is_some() { validate } else { validate.map(of_tree) };
     let monitor = target::monitor(args)?;
-    let copier = copier(&args.tree, transfer.concurrency)?;
+    let copier = copier::of(&args.tree, transfer.concurrency)?;
     let is_native = copier.kind == CopierKind::Native;
     let concurrency = if is_native { transfer.concurrency } else { Some(copier.entries_in_hand()) };
     let hard_links = match transfer.hard_links {
@@ -192,33 +193,6 @@ fn second_place(
     Ok(Some(SecondPlace { bucket: destination(typed, &args.bucket)?, check_at }))
 }
 
-/// Reads what brings files into a directory.
-fn copier(args: &TreeArgs, at_once: Option<u32>) -> Result<CopierSettings, CommandFailure> {
-    let options = args.copier_options.as_deref().unwrap_or_default();
-    let options = shlex::split(options).ok_or_else(|| {
-        CommandFailure::usage(anyhow!("--copier-options `{options}` ends within a quotation"))
-    })?;
-    Ok(CopierSettings {
-        kind: match args.copier {
-            Copier::Native => CopierKind::Native,
-            Copier::Rsync => CopierKind::Rsync,
-            Copier::Cp => CopierKind::Cp,
-        },
-        options,
-        at_once: at_once.unwrap_or_else(programs_at_once),
-        attempts: args.copier_attempts,
-        pause: args.copier_pause,
-        limit: args.copier_timeout,
-        tolerated: args.copier_tolerate.clone(),
-    })
-}
-
-/// Programs that run at once unless a number is named: each keeps a core busy for a moment.
-fn programs_at_once() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(2 * cores).unwrap_or(u32::MAX)
-}
-
 /// Only root gives files away: for anyone else, everything in a directory becomes their own.
 fn keep_what_may_be_given(object: &mut ObjectSettings) {
     if rustix::process::geteuid().is_root() {
@@ -296,7 +270,7 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
             faults.push(format!("--files-from `{}` cannot be read: {error}", file.display()));
         }
     }
-    faults.extend(copier_faults(&settings));
+    faults.extend(copier::faults(&settings));
     if settings.destination.bucket().is_some() && settings.transfer.monitor.is_some() {
         faults.push("--destination-monitor is for directories that yas3fs shows".to_owned());
     }
@@ -316,34 +290,6 @@ pub(crate) fn checked(settings: RunSettings) -> Result<RunSettings, CommandFailu
         return Ok(settings);
     }
     Err(CommandFailure::usage(anyhow!("{}", faults.join("; "))))
-}
-
-/// What cannot be done by another program.
-fn copier_faults(settings: &RunSettings) -> Vec<String> {
-    let copier = &settings.transfer.copier;
-    let Some(program) = copier.kind.program() else {
-        let is_told = !copier.options.is_empty() || !copier.tolerated.is_empty();
-        let words = "--copier-options and --copier-tolerate are for --copier rsync or cp";
-        return is_told.then(|| words.to_owned()).into_iter().collect();
-    };
-    let select = &settings.select;
-    let faults = [
-        (settings.destination.bucket().is_some(), "writes to directories only"),
-        (
-            !matches!(settings.source, SourceLocation::Directory(_)),
-            "takes files of one directory only",
-        ),
-        (
-            select.symlinks == SymlinkPolicy::Follow,
-            "takes links as they are: leave --symlinks follow out",
-        ),
-        (
-            settings.transfer.hard_links == HardLinkPolicy::Copy,
-            "copies each name: leave --hard-links copy out",
-        ),
-    ];
-    let faults = faults.into_iter().filter(|(is_fault, _)| *is_fault);
-    faults.map(|(_, words)| format!("--copier {program} {words}")).collect()
 }
 
 /// Looks whether a list can be read. A pipe is left alone: whoever writes to it would see it closed.
