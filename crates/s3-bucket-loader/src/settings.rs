@@ -348,11 +348,6 @@ fn bucket_and_prefix(rest: &str) -> Result<(String, String), CommandFailure> {
     Ok((name.to_owned(), prefix.to_owned()))
 }
 
-/// Reads a destination that is only looked at.
-pub(crate) fn of_doctor(typed: &str, bucket: &BucketArgs) -> Result<BucketPlace, CommandFailure> {
-    destination(typed, bucket)
-}
-
 fn selection(args: &SelectArgs) -> Selection {
     Selection {
         include: args.include.clone(),

@@ -35,7 +35,7 @@ pub(crate) async fn doctor(stage: &Stage, args: &DoctorArgs) -> Result<Exit, Com
     let mut findings = Vec::new();
     let typed = args.destination.to_string_lossy();
     let bucket = match typed.contains("://") {
-        true => Some(settings::of_doctor(&typed, &args.bucket)?),
+        true => Some(settings::destination(&typed, &args.bucket)?),
         false => None,
     };
     if let Some(source) = &args.source {
