@@ -119,12 +119,12 @@ pub(crate) struct Base {
 fn total_progress(standing: &Standing<'_>) -> Progress {
     let mut total = Progress::default();
     for (_, member) in standing.fleet.members() {
-        let progress = &member.progress;
-        total.written += progress.written;
-        total.validated += progress.validated;
-        total.failed += progress.failed;
-        total.sent_bytes += progress.sent_bytes;
-        total.retries += progress.retries;
+        let (progress, earlier) = (&member.progress, &member.earlier);
+        total.written += progress.written.saturating_sub(earlier.written);
+        total.validated += progress.validated.saturating_sub(earlier.validated);
+        total.failed += progress.failed.saturating_sub(earlier.failed);
+        total.sent_bytes += progress.sent_bytes.saturating_sub(earlier.sent_bytes);
+        total.retries += progress.retries.saturating_sub(earlier.retries);
         total.activity.in_flight += progress.activity.in_flight;
         total.activity.limit += progress.activity.limit;
         total.activity.has_backlog |= progress.activity.has_backlog;

@@ -23,6 +23,8 @@ pub struct Member {
     pub state: WorkerState,
     /// How far it was.
     pub progress: Progress,
+    /// What of that it had done for an earlier master of the run.
+    pub earlier: Progress,
     /// The epoch and revision of the run document that it goes by.
     pub document: (u64, u64),
     /// Why it does not work, if it cannot.
@@ -34,18 +36,21 @@ pub struct Member {
 }
 
 impl Fleet {
-    /// Takes a report; an older one than the last is ignored. Returns whether it was news.
-    pub(super) fn hear(&mut self, report: &WorkerReport, now: Timestamp) -> bool {
+    /// Takes a report; an older one than the last is ignored. Returns whether it was news. In a run that was taken up, what a
+    /// worker has done when it is first heard was done for an earlier master.
+    pub(super) fn hear(&mut self, report: &WorkerReport, now: Timestamp, is_fresh: bool) -> bool {
         let known = self.members.get(&report.worker);
         let is_old = known.is_some_and(|member| report.sequence <= member.sequence);
         if is_old && !planted::is(Bug::HearsOldReports) {
             return false;
         }
+        let first = if is_fresh { Progress::default() } else { report.progress };
         let trouble = report.trouble.clone();
         let member = Member {
             heard: now,
             state: report.state,
             progress: report.progress,
+            earlier: known.map_or(first, |member| member.earlier),
             document: report.document,
             trouble: trouble.or_else(|| known.and_then(|member| member.trouble.clone())),
             idle_since: (report.state == WorkerState::Idle)

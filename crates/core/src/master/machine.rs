@@ -249,7 +249,7 @@ impl Master {
     }
 
     fn hear(&mut self, now: Timestamp, report: &crate::wire::WorkerReport) {
-        if report.run != self.run || !self.fleet.hear(report, now) {
+        if report.run != self.run || !self.fleet.hear(report, now, self.is_fresh()) {
             return;
         }
         for task in &report.holding {

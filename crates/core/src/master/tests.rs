@@ -304,3 +304,15 @@ fn a_stop_does_not_wait_for_what_a_dead_worker_held() {
     assert_eq!(led.master.standing().out, 0);
     assert!(later < START.after(MasterSettings::default().drain_max));
 }
+
+#[test]
+fn what_a_worker_did_for_an_earlier_master_is_told_apart() {
+    let done = |written| Progress { written, ..Progress::default() };
+    let says = |sequence, written| WorkerReport { sequence, progress: done(written), ..report() };
+    let mut led = Led::resumed();
+    led.hear(START, Event::Reported(says(7, 500)));
+    led.hear(START, Event::Reported(says(8, 520)));
+    let standing = led.master.standing();
+    let member = standing.fleet.members().next().expect("it was heard").1;
+    assert_eq!((member.progress.written, member.earlier.written), (520, 500));
+}

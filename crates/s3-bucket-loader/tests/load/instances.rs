@@ -188,8 +188,91 @@ fn instances_boot_by_their_user_data_load_a_tree_and_are_terminated() {
     for share in report["workers"].as_array().unwrap() {
         assert!(ids.contains(&share["id"].as_str().unwrap().to_owned()), "{report:#}");
     }
+    assert_no_secret_in(&stage.run_folder());
     cloud.assert_all_gone(2);
     cloud.fleet.assert_nothing_left();
+}
+
+/// Ledger, log, reports and whatever else a run keeps.
+fn assert_no_secret_in(folder: &Path) {
+    let mut looked_at = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            assert_no_secret_in(&path);
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        for secret in [KEY, Server::SECRET_KEY] {
+            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_there, "{secret} in {}", path.display());
+        }
+        looked_at += 1;
+    }
+    assert!(looked_at > 0, "{} is empty", folder.display());
+}
+
+#[test]
+fn the_properties_of_2014_launch_their_workers_by_their_own_user_data() {
+    let (cloud, tree) = (Cloud::new("old-cloud"), many_files(20));
+    let (fleet, home) = (&cloud.fleet, cloud.fleet.stage.home.path());
+    fleet.aws(&["ec2", "create-key-pair", "--key-name", "old-key"]).unwrap();
+    let key = home.join("worker.key");
+    std::fs::write(&key, KEY).unwrap();
+    let program = fleet.stage.program().get_program().to_owned();
+    let script = format!(
+        "#!/bin/bash\n\
+         at=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest\n\
+         token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $at/api/token)\n\
+         id=$(curl -sf -H \"X-aws-ec2-metadata-token: $token\" $at/meta-data/instance-id)\n\
+         exec {} worker --transport aws --region {REGION} --channel {} --name $id --join-key-file {} --home $HOME\n",
+        program.display(),
+        fleet.channel,
+        key.display()
+    );
+    let user_data = home.join("user-data.sh");
+    std::fs::write(&user_data, &script).unwrap();
+    let properties = format!(
+        "aws.sns.control.topic.name={channel}\n\
+         aws.sqs.queue.name={channel}-toc\n\
+         aws.account.principal.id=012345678901\n\
+         aws.user.arn=arn:aws:iam::012345678901:user/loader\n\
+         master.workers.total=1\n\
+         master.workers.ec2.managed=true\n\
+         master.workers.ec2.ami.id={image}\n\
+         master.workers.ec2.instanceType=t3.micro\n\
+         master.workers.ec2.keyName=old-key\n\
+         master.workers.ec2.securityGroupId={group}\n\
+         master.workers.ec2.subnetId={subnet}\n\
+         master.workers.ec2.shutdownBehavior=Terminate\n\
+         master.workers.ec2.userDataFile={file}\n\
+         master.workers.ec2.minutes.to.wait.for.worker.init=2\n\
+         tocGenerator.class=org.bitsofinfo.s3.toc.DirectoryCrawler\n\
+         tocGenerator.source.dir={source}\n\
+         tocPayloadHandler.write.class=org.bitsofinfo.s3.worker.FileCopyTOCPayloadHandler\n\
+         tocPayloadHandler.validate.class=org.bitsofinfo.s3.worker.ValidatingTOCPayloadHandler\n\
+         tocPayloadHandler.source.dir.root={source}\n\
+         tocPayloadHandler.target.dir.root=/mnt/nowhere\n",
+        channel = fleet.channel,
+        image = cloud.image,
+        group = cloud.group,
+        subnet = cloud.subnets[0],
+        file = user_data.display(),
+        source = tree.root().display(),
+    );
+    let file = home.join("s3BucketLoader.properties");
+    std::fs::write(&file, properties).unwrap();
+    let mut command = fleet.master(&tree, 1);
+    let master = start(command.args(["--region", REGION, "--config"]).arg(&file));
+    let id = cloud.await_running(1).remove(0);
+    assert_eq!(cloud.user_data(&id), script.as_bytes());
+    assert_eq!(cloud.instances()[&id]["KeyName"], "old-key");
+    let folder = home.join(&id);
+    let (_metadata, booted) = cloud.boot(&id, &folder);
+    master.ended().expect(0);
+    assert_eq!(booted.ended().code, Some(0));
+    fleet.stage.assert_arrived(&tree);
+    cloud.assert_all_gone(1);
 }
 
 #[test]
