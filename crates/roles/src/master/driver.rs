@@ -110,9 +110,10 @@ impl MasterRole {
         let keeper = Keeper::start(ledger)
             .map_err(|source| MasterError::Thread { what: "ledger", source })?;
         let troubles: Arc<Troubles> = Arc::default();
+        let (heard, worker_wait) = (Arc::clone(&troubles), settings.worker_wait);
         let (pumps, mut incoming) =
-            pump::start(Arc::clone(&control), Arc::clone(&results), Arc::clone(&troubles));
-        let patience = Patience::new(settings.worker_wait);
+            pump::start(Arc::clone(&control), Arc::clone(&results), heard, worker_wait);
+        let patience = Patience::new(worker_wait);
         let machine = Master::new(header.run.clone(), header.settings.clone(), settings, recovered);
         let mut driver = Driver {
             header,

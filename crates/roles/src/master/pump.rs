@@ -15,8 +15,8 @@ use crate::cause::with_causes;
 
 /// Messages that wait for the driver before the pumps wait too.
 const CHANNEL_MAX: usize = 64;
-/// How long one receive waits: the longest that SQS allows.
-const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// How long one receive waits at most: the longest that SQS allows.
+const RECEIVE_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Messages of one receive: the most that SQS gives.
 const RECEIVE_COUNT: usize = 10;
 /// Pause after a receive that failed.
@@ -29,22 +29,29 @@ pub(super) enum Incoming {
     Result { message: Box<ResultMessage>, receipt: Receipt },
 }
 
-/// Starts the pumps; they end when the set is dropped.
+/// Starts the pumps; they end when the set is dropped. A queue that is gone is not always noticed by a receive that waits
+/// for it just then, so none waits longer than a part of the run's `patience` with its channel.
 pub(super) fn start(
     control: Arc<dyn MasterControl>,
     results: Arc<dyn Queue>,
     troubles: Arc<Troubles>,
+    patience: Duration,
 ) -> (JoinSet<()>, mpsc::Receiver<Incoming>) {
     let (sender, receiver) = mpsc::channel(CHANNEL_MAX);
+    let wait = RECEIVE_WAIT_MAX.min(patience / 4);
     let mut tasks = JoinSet::new();
-    tasks.spawn(pump_reports(control, sender.clone()));
-    tasks.spawn(pump_results(results, troubles, sender));
+    tasks.spawn(pump_reports(control, wait, sender.clone()));
+    tasks.spawn(pump_results(results, troubles, wait, sender));
     (tasks, receiver)
 }
 
-async fn pump_reports(control: Arc<dyn MasterControl>, sender: mpsc::Sender<Incoming>) {
+async fn pump_reports(
+    control: Arc<dyn MasterControl>,
+    wait: Duration,
+    sender: mpsc::Sender<Incoming>,
+) {
     loop {
-        match control.receive(RECEIVE_WAIT).await {
+        match control.receive(wait).await {
             Ok(reports) => {
                 for report in reports {
                     if forward_report(&report, &sender).await.is_err() {
@@ -76,10 +83,11 @@ async fn forward_report(bytes: &Bytes, sender: &mpsc::Sender<Incoming>) -> Resul
 async fn pump_results(
     results: Arc<dyn Queue>,
     troubles: Arc<Troubles>,
+    wait: Duration,
     sender: mpsc::Sender<Incoming>,
 ) {
     loop {
-        match results.receive(RECEIVE_COUNT, RECEIVE_WAIT).await {
+        match results.receive(RECEIVE_COUNT, wait).await {
             Ok(deliveries) => {
                 troubles.is_well(Door::Results);
                 for delivery in deliveries {
