@@ -64,7 +64,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "tree": Scenario(
         "20,000 files of 4 KiB to a directory", "small", "tiny",
-        ("ours-tree", "ours-tree-list", "cp", "cp-sync", "rsync", "ours-tree-rsync", "rsync-each"), kind="tree",
+        ("ours-tree", "ours-tree-unsynced", "ours-tree-list", "cp", "cp-sync", "rsync", "ours-tree-rsync", "rsync-each"), kind="tree",
     ),
 }  # fmt: skip
 

@@ -173,6 +173,11 @@ TOOLS: dict[str, Tool] = {
     "ours-tree": Tool(
         "s3-bucket-loader to a directory", "ours", ours_to_directory("--validate", "none"), is_local=True
     ),
+    # As durable as cp, which leaves all to the system.
+    "ours-tree-unsynced": Tool(
+        "s3-bucket-loader to a directory, --fsync none", "ours",
+        ours_to_directory("--validate", "none", "--fsync", "none"), is_local=True,
+    ),
     "ours-tree-list": Tool(
         "s3-bucket-loader to a directory, validated", "ours", ours_to_directory("--validate", "list"), is_local=True
     ),
