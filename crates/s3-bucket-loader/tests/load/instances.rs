@@ -1,6 +1,8 @@
 //! Workers that the master launches as EC2 instances, in moto's EC2. What boots them is the test: it takes the user data
 //! that EC2 was given and runs them as root where `/usr/local/bin` and `/run` are their own, with an instance metadata
 //! service that tells the instance's id.
+//!
+//! Long because one cloud, and what it takes to boot in it, serves all of these tests.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
