@@ -23,3 +23,5 @@ mod aws;
 mod inproc;
 #[path = "channel/nats.rs"]
 mod nats;
+#[path = "channel/socket.rs"]
+mod socket;

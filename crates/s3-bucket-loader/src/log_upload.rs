@@ -266,7 +266,7 @@ impl WorkerLog {
         }
         let log = tempfile::tempfile().context("make a file for the log of --log-upload")?;
         stage.log.keep_in(log.try_clone().context("share the log of --log-upload")?);
-        let channel = args.channel.channel.clone().unwrap_or_else(|| "no-channel".to_owned());
+        let channel = args.channel.name().unwrap_or("no-channel").to_owned();
         Ok(Self(Some(Kept { upload, log, worker, channel })))
     }
 

@@ -1,6 +1,7 @@
-//! Channels between a master and its workers: `aws` over SQS and SNS, `nats` over JetStream.
+//! Channels between a master and its workers: `aws` over SQS and SNS, `nats` over JetStream, `socket` between
+//! processes of one machine, `inproc` within one.
 //!
-//! `sealed` and `pieces` wrap either: every message carries a MAC, and a result of any size fits.
+//! `sealed` and `pieces` wrap any: every message carries a MAC, and a result of any size fits.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -9,6 +10,7 @@ mod name;
 pub mod nats;
 pub mod pieces;
 pub mod sealed;
+pub mod socket;
 
 use std::sync::Arc;
 

@@ -30,6 +30,8 @@ pub enum Transport {
     Aws,
     /// NATS JetStream
     Nats,
+    /// A Unix socket of the master, for workers on the same machine; needs no server
+    Socket,
 }
 
 /// Where a master and its workers meet.
@@ -54,6 +56,17 @@ pub struct ChannelArgs {
     /// Replicas of the streams in a cluster of NATS
     #[arg(long, env = "S3BL_NATS_REPLICAS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub nats_replicas: u8,
+    /// Where the master makes its Unix socket
+    #[arg(long, env = "S3BL_SOCKET", value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+impl ChannelArgs {
+    /// The channel's name, if one was typed; that of its socket's file will do.
+    pub fn name(&self) -> Option<&str> {
+        let file = || self.socket.as_ref()?.file_name()?.to_str();
+        self.channel.as_deref().or_else(file)
+    }
 }
 
 /// The secret that master and workers share.
@@ -172,7 +185,7 @@ pub struct WorkerArgs {
 #[derive(Debug, Clone, Args)]
 pub struct CleanupArgs {
     /// The run's name, as the master printed it; `latest` for the newest of this machine
-    #[arg(value_name = "RUN", required_unless_present = "channel")]
+    #[arg(value_name = "RUN", required_unless_present_any = ["channel", "socket"])]
     pub run: Option<String>,
     /// Remove the channel although a master speaks on it: its run stops after a while, and can be resumed
     #[arg(long, conflicts_with = "run")]

@@ -45,3 +45,26 @@ pub struct HookArgs {
     #[arg(long, env = "S3BL_COMMAND_TIMEOUT", default_value = "10m", value_name = "TIME", value_parser = value::duration)]
     pub command_timeout: Duration,
 }
+
+impl HookArgs {
+    /// The same as words for a worker that is started.
+    pub fn words(&self) -> Vec<String> {
+        let lists = [
+            ("--initialize-command", &self.initialize_command),
+            ("--pre-validate-command", &self.pre_validate_command),
+            ("--destroy-command", &self.destroy_command),
+        ];
+        let each = |(flag, commands): (&'static str, &Vec<String>)| {
+            commands.iter().map(move |command| format!("{flag}={command}")).collect::<Vec<_>>()
+        };
+        let mut words: Vec<String> = lists.into_iter().flat_map(each).collect();
+        if words.is_empty() {
+            return words;
+        }
+        if self.command_shell {
+            words.push("--command-shell".to_owned());
+        }
+        words.push(format!("--command-timeout={}ms", self.command_timeout.as_millis()));
+        words
+    }
+}

@@ -352,6 +352,9 @@ pub struct LoadArgs {
     /// Workers in this process
     #[arg(long, env = "S3BL_WORKERS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub workers: u32,
+    /// Make each worker a process of its own: one that dies takes none of the others along, and another takes its place
+    #[arg(long, env = "S3BL_PROCESSES")]
+    pub processes: bool,
     /// Say what would be done, and do nothing
     #[arg(long, short = 'n', env = "S3BL_DRY_RUN")]
     pub dry_run: bool,

@@ -16,13 +16,14 @@ use s3bl_port::ledger::Ledger;
 use s3bl_port::store::Store as _;
 use s3bl_roles::worker::Gate;
 
+use super::master::{begin_fleet, refuse_lone};
 use super::{Stage, drift};
 use crate::args::{HookArgs, LoadArgs, ValidateArgs};
 use crate::exit::Exit;
 use crate::face::progress::ProgressStyle;
 use crate::face::report::TextStyle;
 use crate::failure::CommandFailure;
-use crate::fleet::Crew;
+use crate::fleet::{Crew, LaunchPlan, Place};
 use crate::hook::{Hooks, RunHooks};
 use crate::lead::{LeadSettings, Led, lead};
 use crate::settings::{self, directories};
@@ -32,10 +33,15 @@ use crate::{face, home, marker_probe, talk};
 /// `load SRC DEST`.
 pub(crate) async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
     let settings = settings::of_job(&args.job)?;
-    let run = home::new_run();
-    let hooks = hooks_of(stage, &args.hooks, &run, &settings)?;
-    let led = hooks.around(begin_as(stage, run, settings, args.workers, (None, hooks.gate())));
-    let led = drift::at_end(stage, led.await?, args.drift.drift_report).await?;
+    let led = if args.processes {
+        begin_processes(stage, settings, args).await?
+    } else {
+        let run = home::new_run();
+        let hooks = hooks_of(stage, &args.hooks, &run, &settings)?;
+        let led = begin_as(stage, run, settings, args.workers, (None, hooks.gate()));
+        hooks.around(led).await?
+    };
+    let led = drift::at_end(stage, led, args.drift.drift_report).await?;
     Ok(show(stage, &led))
 }
 
@@ -54,6 +60,23 @@ pub(crate) async fn begin(
     keys: Option<&FixedKeys>,
 ) -> Result<Led, CommandFailure> {
     begin_as(stage, home::new_run(), settings, workers, (keys, Gate::open())).await
+}
+
+/// Begins a new run and leads it to its end, with workers in processes of their own, each with commands of its own.
+async fn begin_processes(
+    stage: &Stage,
+    mut settings: RunSettings,
+    args: &LoadArgs,
+) -> Result<Led, CommandFailure> {
+    refuse_lone(&settings, "leave it out, or --processes")?;
+    // Together they have as many requests in flight as workers within one process.
+    let concurrency = &mut settings.transfer.concurrency;
+    *concurrency = concurrency.map(|requests| (requests / args.workers).max(1));
+    let launch = LaunchPlan::of_processes(args.workers, args.hooks.words());
+    begin_fleet(stage, settings, None, |header, folder| {
+        Ok(Place::of_processes(header, folder, launch, args.workers))
+    })
+    .await
 }
 
 /// Begins a new run of this name.

@@ -1,6 +1,6 @@
 //! `master`: leads a load that workers on other machines do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{BatchSettings, CopierKind, Destination, RunSettings};
@@ -11,6 +11,7 @@ use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, FleetCrew, JoinKey, LaunchPlan, Place, find_key, make_key};
+use crate::lead::Led;
 use crate::source_host::SourceHostCare;
 use crate::{home, settings, talk};
 
@@ -33,32 +34,47 @@ async fn lead_new(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailu
     let named_key = find_key(args.join_key.join_key_file.as_deref(), None)?;
     let probe = Place::new(&args.channel, bucket, Some("probe"), lease)?;
     probe.open().await?;
+    let named_key = named_key.map(|key| (key, args.join_key.join_key_file.clone()));
+    let place_of = |header: &RunHeader, _: &Path| {
+        let name = Some(header.run.as_str());
+        Ok(Place {
+            worker_wait: args.fleet.worker_wait,
+            summary_every: args.fleet.summary_interval,
+            requests_max: args.fleet.rps_limit,
+            workers: args.fleet.workers,
+            workers_min: args.fleet.min_workers.min(args.fleet.workers),
+            launch,
+            ..Place::new(&args.channel, bucket, name, lease)?
+        })
+    };
+    let led = begin_fleet(stage, settings, named_key, place_of).await?;
+    let led = drift::at_end(stage, led, args.drift.drift_report).await?;
+    Ok(show(stage, &led))
+}
+
+/// Begins a new run and leads it to its end, with workers that come to the place which `place_of` names for the run and
+/// its folder. Makes a join key if there is `None`.
+pub(super) async fn begin_fleet(
+    stage: &Stage,
+    settings: RunSettings,
+    key: Option<(JoinKey, Option<PathBuf>)>,
+    place_of: impl FnOnce(&RunHeader, &Path) -> Result<Place, CommandFailure>,
+) -> Result<Led, CommandFailure> {
     let run = home::new_run();
     let (prepared, settings) = prepare_new(stage, &run, settings, None).await?;
     let (ledger, header) = new_run(stage, run, settings)?;
     let folder = stage.home.run_folder(&header.run);
-    let name = Some(header.run.as_str());
-    let place = Place {
-        worker_wait: args.fleet.worker_wait,
-        summary_every: args.fleet.summary_interval,
-        requests_max: args.fleet.rps_limit,
-        workers: args.fleet.workers,
-        workers_min: args.fleet.min_workers.min(args.fleet.workers),
-        launch,
-        ..Place::new(&args.channel, bucket, name, lease)?
-    };
+    let place = place_of(&header, &folder)?;
     place.keep(&folder)?;
-    let (key, key_file) = match named_key {
-        Some(key) => (key, args.join_key.join_key_file.clone()),
+    let (key, key_file) = match key {
+        Some(key) => key,
         None => {
             let (key, path) = make_key(&folder)?;
             (key, Some(path))
         }
     };
     let crew = fleet_crew(stage, &header, &place, &key, key_file.as_deref()).await?;
-    let led = lead_run(stage, Box::new(ledger), &header, prepared, crew).await?;
-    let led = drift::at_end(stage, led, args.drift.drift_report).await?;
-    Ok(show(stage, &led))
+    lead_run(stage, Box::new(ledger), &header, prepared, crew).await
 }
 
 /// The crew that comes to a place, launched or not.
@@ -91,19 +107,28 @@ async fn fleet_crew(
 
 fn settings_of(job: &JobArgs, fleet: &FleetArgs) -> Result<RunSettings, CommandFailure> {
     let settings = settings::of_job(job)?;
-    // What programs run on a machine, and what files are read there, is its own to say.
-    let transfer = &settings.transfer;
-    let is_alone = [
-        (transfer.copier.kind != CopierKind::Native, "--copier"),
-        (transfer.monitor.is_some(), "--destination-monitor"),
-    ];
-    if let Some((_, flag)) = is_alone.iter().find(|(is_given, _)| *is_given) {
-        let error = anyhow::anyhow!("{flag} is for `load`: workers elsewhere copy by themselves");
-        return Err(CommandFailure::usage(error).advise("use `load`, or leave it out"));
-    }
+    refuse_lone(&settings, "use `load`, or leave it out")?;
     let entries_max = job.transfer.entries_per_message.unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
     let batch = BatchSettings { entries_max, lease: fleet.lease, ..settings.batch };
     settings::checked(RunSettings { batch, ..settings })
+}
+
+/// What programs run in a worker's process, and what files are read there, is its own to say.
+pub(super) fn refuse_lone(settings: &RunSettings, advice: &str) -> Result<(), CommandFailure> {
+    let transfer = &settings.transfer;
+    let is_lone = [
+        (transfer.copier.kind != CopierKind::Native, "--copier"),
+        (transfer.monitor.is_some(), "--destination-monitor"),
+    ];
+    match is_lone.iter().find(|(is_given, _)| *is_given) {
+        Some((_, flag)) => {
+            let error = anyhow::anyhow!(
+                "{flag} is for a `load` in one process: workers elsewhere copy by themselves"
+            );
+            Err(CommandFailure::usage(error).advise(advice))
+        }
+        None => Ok(()),
+    }
 }
 
 fn say_how_to_join(stage: &Stage, place: &Place, key_file: Option<&Path>, settings: &RunSettings) {

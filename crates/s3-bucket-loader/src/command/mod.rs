@@ -64,7 +64,7 @@ pub(crate) fn perform(cli: Cli) -> Result<Exit, CommandFailure> {
         }
         Command::Worker(args) => wait(worker::worker(&stage, &args)),
         Command::Cleanup(args) => wait(cleanup::cleanup(&stage, &args)),
-        Command::Status(args) if args.channel.channel.is_some() => {
+        Command::Status(args) if args.run.is_none() && args.channel.name().is_some() => {
             wait(status::of_channel(&stage, &args))
         }
         Command::Status(args) => status::status(&stage, &args),

@@ -10,7 +10,7 @@ use s3bl_adapters::launcher::process::{ProcessLauncher, ProcessSettings};
 use s3bl_core::id::RunId;
 use s3bl_core::launch::LaunchSettings;
 use s3bl_core::ledger::RunHeader;
-use s3bl_core::settings::Destination;
+use s3bl_core::settings::{Destination, RunSettings};
 use s3bl_port::launcher::{LaunchError, Launcher};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,11 @@ impl LaunchPlan {
         Ok(Some(Self { kind, replacements, worker_options, kept }))
     }
 
+    /// Processes of this machine, each of which may be replaced once, on the average.
+    pub(crate) fn of_processes(workers: u32, worker_options: Vec<String>) -> Self {
+        Self { kind: LaunchKind::Process, replacements: workers, worker_options, kept: None }
+    }
+
     /// Makes the launcher of a run. `key` is handed to processes only.
     pub(crate) async fn launching(
         &self,
@@ -103,7 +108,7 @@ impl LaunchPlan {
         folder: &Path,
     ) -> Result<Launching, CommandFailure> {
         let run = &header.run;
-        let options = self.options(&header.settings.destination);
+        let options = self.options(&header.settings);
         let (launcher, look_every): (Arc<dyn Launcher>, _) = match &self.kind {
             LaunchKind::Process => {
                 let launcher = self.processes(place, key, folder, options)?;
@@ -164,14 +169,21 @@ impl LaunchPlan {
     }
 
     /// What is said to each worker beside its place. To a directory no worker writes that was not told so by its own flags.
-    fn options(&self, destination: &Destination) -> Vec<String> {
-        const FLAG: &str = "--destination";
-        let is_told = self.worker_options.iter().any(|word| word.starts_with(FLAG));
-        let own = match destination {
-            Destination::Directory(_) if !is_told => vec![FLAG.to_owned(), destination.url()],
-            Destination::Directory(_) | Destination::Bucket(_) => Vec::new(),
+    fn options(&self, settings: &RunSettings) -> Vec<String> {
+        let destination = match &settings.destination {
+            Destination::Directory(_) => Some(settings.destination.url()),
+            Destination::Bucket(_) => None,
         };
-        own.into_iter().chain(self.worker_options.iter().cloned()).collect()
+        // Processes inherit the environment of their master, where it may say what is for all of them together.
+        let concurrency = match self.kind {
+            LaunchKind::Process => settings.transfer.concurrency.map(|it| it.to_string()),
+            LaunchKind::Ec2 { .. } => None,
+        };
+        let told = |flag: &str| self.worker_options.iter().any(|word| word.starts_with(flag));
+        let own = [("--destination", destination), ("--concurrency", concurrency)];
+        let own = own.into_iter().filter(|(flag, _)| !told(flag));
+        let words = own.filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten();
+        words.chain(self.worker_options.iter().cloned()).collect()
     }
 
     fn processes(

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use s3bl_adapters::channel::aws::{AwsChannel, AwsSettings};
 use s3bl_adapters::channel::nats::{NatsChannel, NatsSettings};
+use s3bl_adapters::channel::socket::SocketChannel;
+use s3bl_core::ledger::RunHeader;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +64,17 @@ pub(crate) enum TransportPlace {
         /// Replicas of the streams.
         replicas: u8,
     },
+    /// A Unix socket of the master's.
+    Socket {
+        /// Its file.
+        path: PathBuf,
+    },
 }
+
+/// How often processes of the master's machine report: it costs nothing.
+const PROCESSES_SUMMARY_EVERY: Duration = Duration::from_millis(500);
+/// How long they are waited for: they have no machine to boot.
+const PROCESSES_WAIT: Duration = Duration::from_mins(1);
 
 impl Place {
     /// Reads what was typed. `name` is the channel's where none was typed.
@@ -72,25 +84,39 @@ impl Place {
         name: Option<&str>,
         lease: Duration,
     ) -> Result<Self, CommandFailure> {
-        let channel = args.channel.as_deref().or(name).ok_or_else(|| {
-            CommandFailure::usage(anyhow!("no channel is named"))
-                .advise("say --channel NAME, as the master printed it")
-        })?;
-        let transport = match (args.transport, &args.nats_url) {
+        let channel =
+            args.channel.as_deref().or(name).or_else(|| args.name()).ok_or_else(|| {
+                CommandFailure::usage(anyhow!("no channel is named"))
+                    .advise("say --channel NAME, as the master printed it")
+            })?;
+        let nats_url = || args.nats_url.clone().unwrap_or_else(|| NATS_URL.to_owned());
+        let typed = args.transport.or(match (&args.nats_url, &args.socket) {
+            (Some(_), _) => Some(Transport::Nats),
+            (None, Some(_)) => Some(Transport::Socket),
+            (None, None) => None,
+        });
+        let transport = match (typed, &args.socket) {
             (Some(Transport::Aws), _) => TransportPlace::Aws {
                 region: bucket.region.clone(),
                 profile: bucket.profile.clone(),
             },
-            (Some(Transport::Nats), _) | (None, Some(_)) => TransportPlace::Nats {
-                url: args.nats_url.clone().unwrap_or_else(|| NATS_URL.to_owned()),
+            (Some(Transport::Nats), _) => TransportPlace::Nats {
+                url: nats_url(),
                 credentials: args.nats_credentials.clone(),
                 ca: args.nats_ca.clone(),
                 replicas: args.nats_replicas,
             },
-            (None, None) => {
+            (Some(Transport::Socket), Some(path)) => TransportPlace::Socket { path: path.clone() },
+            (Some(Transport::Socket), None) => {
+                let error = anyhow!("--transport socket without --socket");
+                return Err(CommandFailure::usage(error)
+                    .advise("say --socket PATH, a file in a folder of this machine"));
+            }
+            (None, _) => {
                 let error = anyhow!("no transport is named");
                 return Err(CommandFailure::usage(error).advise(
-                    "say --transport aws (SQS and SNS) or --transport nats --nats-url URL",
+                    "say --transport aws (SQS and SNS), --transport nats --nats-url URL, or --socket PATH for workers on \
+                     this machine only",
                 ));
             }
         };
@@ -105,6 +131,26 @@ impl Place {
             workers_min: 1,
             launch: None,
         })
+    }
+
+    /// Where the processes of one run meet, whose master launches them.
+    pub(crate) fn of_processes(
+        header: &RunHeader,
+        folder: &Path,
+        launch: LaunchPlan,
+        workers: u32,
+    ) -> Self {
+        Self {
+            channel: header.run.to_string(),
+            transport: TransportPlace::Socket { path: folder.join("channel.socket") },
+            lease: header.settings.batch.lease,
+            worker_wait: PROCESSES_WAIT,
+            summary_every: PROCESSES_SUMMARY_EVERY,
+            requests_max: None,
+            workers,
+            workers_min: 1,
+            launch: Some(launch),
+        }
     }
 
     /// Keeps the place in a run's folder.
@@ -158,6 +204,9 @@ impl Place {
                 .await
                 .map(|channel| Arc::new(channel) as _)
             }
+            TransportPlace::Socket { path } => {
+                SocketChannel::new(path.clone(), self.lease).map(|channel| Arc::new(channel) as _)
+            }
         };
         opened.map_err(channel_failure)
     }
@@ -186,6 +235,11 @@ impl Place {
                 ("nats-credentials", shown(credentials)),
                 ("nats-ca", shown(ca)),
             ],
+            TransportPlace::Socket { path } => vec![
+                ("transport", Some("socket".to_owned())),
+                ("socket", Some(path.display().to_string())),
+                channel,
+            ],
         };
         let words = |(name, value): (&str, Option<String>)| Some([format!("--{name}"), value?]);
         flags.into_iter().filter_map(words).flatten().collect()
@@ -195,7 +249,7 @@ impl Place {
     pub(crate) fn region(&self) -> Option<&str> {
         match &self.transport {
             TransportPlace::Aws { region, .. } => region.as_deref(),
-            TransportPlace::Nats { .. } => None,
+            TransportPlace::Nats { .. } | TransportPlace::Socket { .. } => None,
         }
     }
 }

@@ -263,7 +263,12 @@ pub(crate) struct Talk(PathBuf);
 
 impl Talk {
     pub(crate) fn new(fleet: &FleetStage, name: &str) -> Self {
-        Self(fleet.stage.home.path().join(format!("{name}.stderr")))
+        Self::at(fleet.stage.home.path().join(format!("{name}.stderr")))
+    }
+
+    /// Keeps the words in this file.
+    pub(crate) fn at(file: PathBuf) -> Self {
+        Self(file)
     }
 
     /// Starts a process that says it here.

@@ -31,6 +31,7 @@ mod mounted;
 mod namespaces;
 mod objects;
 mod output;
+mod processes;
 mod properties;
 mod random;
 mod readers;
