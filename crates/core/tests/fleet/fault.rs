@@ -58,6 +58,7 @@ faults! {
     RecordsCutOff: 1000,
     // The source.
     SourceChanged: 1000,
+    SourceChangedMidway: 150,
     SourceVanished: 1000,
     SourceUnlistable: 100,
     CrawlFailed: 300,

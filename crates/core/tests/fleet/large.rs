@@ -1,6 +1,7 @@
 //! A worker's hands at a large file: the beginning of its upload, a range of parts, the completion.
 
 use s3bl_core::checksum::{Crc64Nvme, ETag};
+use s3bl_core::path::RelPath;
 use s3bl_core::plan::{PartMark, UploadPlan};
 use s3bl_core::task::Class;
 use s3bl_core::toc::TocEntry;
@@ -28,6 +29,7 @@ impl World {
         let part_size = ByteCount(message::PART as u64);
         let plan = UploadPlan { mark, size, mtime: version.mtime, part_size, parts };
         self.history.note(self.now, "begin upload", &[u64::from(parts)]);
+        self.change_midway(&entry.path);
         Step::Answered(ResultBody::UploadPlanned(plan))
     }
 
@@ -91,6 +93,7 @@ impl World {
                 return self.break_off(plan, Class::SourceChanged);
             }
             let (mark, parts) = (plan.mark.clone(), std::mem::take(&mut job.sent));
+            self.change_midway(&job.entry().path);
             return Step::Answered(ResultBody::PartsStored { mark, parts });
         }
         let offset = (number as usize - 1) * message::PART;
@@ -130,6 +133,15 @@ impl World {
                 Step::Written(message::written(&entry, &stored, job.tries))
             }
             Some(_) | None => self.break_off(plan, Class::Refused),
+        }
+    }
+
+    /// Somebody writes the file anew while some of it is sent, and nobody reads it just now.
+    fn change_midway(&mut self, path: &RelPath) {
+        if self.strikes(Fault::SourceChangedMidway) {
+            let files = &mut self.source.files;
+            let file = files.iter_mut().find(|file| file.path == *path);
+            file.expect("a path of this source").change(self.now, &mut self.chance);
         }
     }
 

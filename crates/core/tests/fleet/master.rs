@@ -29,7 +29,8 @@ const LATE_ALARMS_MAX: u32 = 100;
 /// Something that happens to the master.
 #[derive(Debug)]
 pub(crate) enum MasterInput {
-    Alarm,
+    /// The alarm that was set for this moment; another may have taken its place.
+    Alarm(Moment),
     Synced,
     CrawlGoesOn,
     CrawlFailed,
@@ -118,7 +119,7 @@ impl World {
             return;
         }
         match input {
-            MasterInput::Alarm => self.master_alarm(),
+            MasterInput::Alarm(set) => self.master_alarm(set),
             MasterInput::Synced => {
                 let (through, is_busy) = self.ledger.sync();
                 if is_busy {
@@ -156,11 +157,13 @@ impl World {
         }
     }
 
-    fn master_alarm(&mut self) {
+    fn master_alarm(&mut self, set: Moment) {
         let now = self.now;
         let clock = self.master_clock;
         let master = self.master_mut();
-        master.alarm = None;
+        if master.alarm.take_if(|alarm| *alarm == set).is_none() {
+            return;
+        }
         let due = master.machine.poll_timeout().map(|(due, _)| clock.moment_of(due));
         if due.is_some_and(|due| due <= now) {
             self.feed_master(Event::TimedOut);
@@ -184,7 +187,7 @@ impl World {
         if master.alarm.is_none_or(|alarm| due < alarm) {
             master.alarm = Some(due);
             let life = master.life;
-            self.plan_at(due, Happening::ToMaster(life, MasterInput::Alarm));
+            self.plan_at(due, Happening::ToMaster(life, MasterInput::Alarm(due)));
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use s3bl_core::planted::{Bug, plant};
 
@@ -32,7 +33,9 @@ fn every_planted_bug_is_found() {
         for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
             scope.spawn(|| {
                 while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begun = Instant::now();
                     let found = hunt(*bug);
+                    eprintln!("{bug:?} after {:.1} s: {found:?}", begun.elapsed().as_secs_f64());
                     finds.lock().unwrap().push((*bug, found));
                 }
             });
@@ -41,9 +44,6 @@ fn every_planted_bug_is_found() {
     std::panic::set_hook(silent);
     let mut finds = finds.into_inner().unwrap();
     finds.sort();
-    for (bug, found) in &finds {
-        eprintln!("{bug:?}: {found:?}");
-    }
     let missed: Vec<Bug> =
         finds.iter().filter(|(_, found)| found.is_none()).map(|(bug, _)| *bug).collect();
     assert!(missed.is_empty(), "bugs that {SEEDS_MAX} seeds do not find: {missed:?}");

@@ -23,7 +23,8 @@ const LATE_ALARMS_MAX: u32 = 100;
 /// Something that happens to a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerInput {
-    Alarm,
+    /// The alarm that was set for this moment; another may have taken its place.
+    Alarm(Moment),
     Received(Vec<Delivery>),
     /// A job goes on with its next entry.
     Job(u64),
@@ -136,7 +137,7 @@ impl World {
             return;
         }
         match input {
-            WorkerInput::Alarm => self.worker_alarm(slot),
+            WorkerInput::Alarm(set) => self.worker_alarm(slot, set),
             WorkerInput::Received(deliveries) => self.take_tasks(slot, life, deliveries),
             WorkerInput::Job(job) => self.go_on(slot, job),
             WorkerInput::Tell(batch, bytes) => self.tell(slot, batch, bytes),
@@ -185,10 +186,12 @@ impl World {
         }
     }
 
-    fn worker_alarm(&mut self, slot: usize) {
+    fn worker_alarm(&mut self, slot: usize, set: Moment) {
         let (now, clock) = (self.now, self.slots[slot].clock);
         let process = self.process(slot);
-        process.alarm = None;
+        if process.alarm.take_if(|alarm| *alarm == set).is_none() {
+            return;
+        }
         let due = process.machine.poll_timeout().map(|due| clock.moment_of(due));
         if due.is_some_and(|due| due <= now) {
             self.feed_worker(slot, Event::TimedOut);
@@ -212,7 +215,7 @@ impl World {
         if process.alarm.is_none_or(|alarm| due < alarm) {
             process.alarm = Some(due);
             let life = process.life;
-            self.plan_at(due, Happening::ToWorker(slot, life, WorkerInput::Alarm));
+            self.plan_at(due, Happening::ToWorker(slot, life, WorkerInput::Alarm(due)));
         }
     }
 

@@ -165,7 +165,7 @@ impl World {
             assert!(self.history.steps < STEPS_MAX, "the end goes round in circles");
             match happening {
                 Happening::LatePut(..)
-                | Happening::ToWorker(_, _, WorkerInput::Job(_) | WorkerInput::Alarm) => {
+                | Happening::ToWorker(_, _, WorkerInput::Job(_) | WorkerInput::Alarm(_)) => {
                     self.happen(happening);
                 }
                 Happening::Serve(_)
