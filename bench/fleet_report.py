@@ -133,6 +133,15 @@ def nats(scenario: str, files: str) -> list[Measure]:
     ]
 
 
+def processes() -> list[Measure]:
+    group = "200,000 files of 4 KiB, `load --processes --workers 4`, beside one `load` with as many requests in flight"
+    return [
+        Measure("processes", group, "WRITE", "≥ 90 %", rate),
+        Measure("processes", group, "from the first process to the end of the last", "", wall),
+        Measure("processes", group, "CPU for each file, all processes together", "≤ 100 µs", cpu_per_file),
+    ]
+
+
 def sqs(scenario: str, files: str, bar: str) -> list[Measure]:
     group = f"{files} files of 4 KiB, 4 workers over SQS and SNS"
     return [
@@ -180,6 +189,7 @@ MEASURES: list[Measure] = [
     *slow(),
     *nats("fleet-nats-200k", "200,000"),
     *nats("fleet-nats", "20,000"),
+    *processes(),
     *alone("hand-out", "10,000,000"),
     *alone("hand-out-100m", "100,000,000"),
     Measure("resume-1m", RESUMED, "killed when all was listed", "≤ 5 s", again("killed")),

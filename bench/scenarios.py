@@ -128,6 +128,13 @@ FLEETS: dict[str, FleetScenario | HandOutScenario] = {
     "fleet-nats-200k": FleetScenario(
         "200,000 files of 4 KiB over NATS", "small-200k", "small", "nats", load_and_fleet(4, 8)
     ),
+    "processes": FleetScenario(
+        "200,000 files of 4 KiB by `load --processes`", "small-200k", "small", "nats",
+        {
+            "load": FleetRow("one `load`, 32 requests in flight", 0, 32),
+            "fleet": FleetRow("`load --processes --workers 4`, the same", 0, 32, ("--processes", "--workers", "4")),
+        },
+    ),
     # Not of empty files: checksums and entity tags that differ are most of what the messages hold.
     "fleet-sqs": FleetScenario(
         "200,000 files of 4 KiB over SQS and SNS", "small-200k", "tiny", "sqs", {"fleet": FleetRow("4 workers", 4, 8)}
