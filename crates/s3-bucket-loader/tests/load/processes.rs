@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use s3bl_testkit::proxy::{Fault, Proxy, Rule};
 use s3bl_testkit::{Kind, Tree};
 use serde_json::Value;
@@ -212,4 +213,90 @@ fn a_master_and_workers_by_hand_meet_at_a_socket() {
     stage.assert_arrived(&tree);
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();
     assert!(!left.iter().any(|path| path.starts_with(&socket)), "{left:?}");
+}
+
+/// A load by processes to which one thing after the other happens, as a seed decides.
+struct Round {
+    stage: Stage,
+    chance: Rng,
+    load: Option<Running>,
+    log: Vec<String>,
+}
+
+impl Round {
+    fn play(seed: u64) {
+        let (stage, tree) =
+            (Stage::new(Kind::Seaweed, &format!("processes{seed}")), many_files(300));
+        let (_proxy, load) = begun(&stage, &tree, 2, &[]);
+        let log = vec![format!("seed {seed}")];
+        let mut round = Self { stage, chance: Rng::with_seed(seed), load: Some(load), log };
+        for _ in 0..round.chance.u8(1..=3) {
+            let count = round.chance.u64(50..600);
+            if !round.reaches(count) {
+                break;
+            }
+            round.happen();
+        }
+        let ended = round.load.take().unwrap().ended();
+        assert_eq!(ended.code, Some(0), "{:?}: {} {}", round.log, ended.stdout, ended.stderr);
+        round.stage.assert_arrived(&tree);
+        assert_eq!(processes(&round.stage), [], "{:?}", round.log);
+        assert_no_channel_left(&round.stage);
+    }
+
+    /// Waits until so many entries have come through the pass at hand; false if the run ended before.
+    fn reaches(&mut self, count: u64) -> bool {
+        while self.load.as_mut().unwrap().try_wait().unwrap().is_none() {
+            let status = self.stage.run(["status", "latest", "--json"]).expect(0).json();
+            let done = |name: &str| status[name].as_u64().unwrap();
+            if done("written") + done("validated") >= count {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn happen(&mut self) {
+        let what = self.chance.u8(..4);
+        self.log.push(format!("event {what}"));
+        match what {
+            0 | 1 => {
+                let all = processes(&self.stage);
+                if !all.is_empty() {
+                    // It may have left by now.
+                    let victim = all[self.chance.usize(..all.len())].0.to_string();
+                    Command::new("kill").args(["-KILL", &victim]).status().unwrap();
+                }
+            }
+            2 => {
+                let mut load = self.load.take().unwrap();
+                load.signal("KILL");
+                load.wait().unwrap();
+                self.resume();
+            }
+            _ => {
+                let load = self.load.take().unwrap();
+                load.signal("INT");
+                let ended = load.ended();
+                assert!(matches!(ended.code, Some(0 | 6)), "{:?}: {}", self.log, ended.stderr);
+                self.resume();
+            }
+        }
+    }
+
+    fn resume(&mut self) {
+        self.load = Some(start(self.stage.program().args(["resume", "latest"])));
+    }
+}
+
+/// More rounds, or another one, as those of `chaos`.
+#[test]
+fn whatever_dies_the_tree_arrives_by_processes() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = number("CHAOS_SEED") {
+        return Round::play(seed);
+    }
+    for seed in 70_000..70_000 + number("CHAOS_ROUNDS").unwrap_or(5) {
+        Round::play(seed);
+    }
 }
