@@ -39,6 +39,9 @@ pub trait Ledger: Send {
     /// Reads the parts that the store has of an upload that was planned, ascending.
     fn parts(&self, upload: &UploadMark) -> Result<Vec<PartMark>, LedgerError>;
 
+    /// Reads whether an upload was completed or aborted.
+    fn has_ended(&self, upload: &UploadMark) -> Result<bool, LedgerError>;
+
     /// Visits the findings of entries that count as of now, in the order of phase, batch and index. Memory: one
     /// finding.
     fn findings(

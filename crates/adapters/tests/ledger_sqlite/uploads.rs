@@ -92,6 +92,19 @@ fn nobody_goes_on_with_an_upload_that_broke_or_ended() {
 }
 
 #[test]
+fn an_upload_stays_ended_whatever_is_told_of_its_beginning() {
+    let place = Place::new();
+    let mut ledger = place.create();
+    let mark = plan("u").mark;
+    assert!(!ledger.has_ended(&mark).unwrap(), "nobody has heard of it");
+    ledger.append(&[large().plan_record(), planned("u", 0)]).unwrap();
+    assert!(!ledger.has_ended(&mark).unwrap());
+    ledger.append(&[Record::UploadEnded(mark.clone()), planned("u", 4)]).unwrap();
+    assert!(ledger.has_ended(&mark).unwrap());
+    assert!(!ledger.has_ended(&plan("v").mark).unwrap());
+}
+
+#[test]
 fn a_file_that_is_begun_anew_has_one_table_and_its_steps_have_numbers_of_their_own() {
     let place = Place::new();
     let mut ledger = place.create();

@@ -88,6 +88,20 @@ fn effects(worker: &mut Worker, events: impl IntoIterator<Item = Event>) -> Vec<
 }
 
 #[test]
+fn a_worker_that_drains_without_a_deadline_does_not_outlast_a_silent_master() {
+    let mut worker = worker();
+    effects(&mut worker, [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 1)]);
+    let (pass, task) = (Pass::Write, TaskId(1));
+    // Its result never reaches a queue that went with the master.
+    effects(&mut worker, [Event::Finished { pass, task }, Event::Drain { until: None }]);
+    let silence = WorkerSettings::default().silence_max;
+    worker.handle(NOW.after(silence), Event::TimedOut);
+    let said: Vec<Effect> = std::iter::from_fn(|| worker.poll_effect()).collect();
+    assert!(said.contains(&Effect::Exit), "{said:?}");
+    assert_eq!(worker.departure(), Some(Departure::Asked));
+}
+
+#[test]
 fn a_task_of_a_pass_that_is_over_does_not_go_back_to_the_queue() {
     let mut worker = worker();
     effects(&mut worker, [Event::Begin, document(1, Phase::Validate)]);

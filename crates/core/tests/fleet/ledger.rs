@@ -219,6 +219,11 @@ impl Durable {
         })
     }
 
+    /// Whether an upload was completed or aborted.
+    pub(crate) fn has_ended(&self, mark: &UploadMark) -> bool {
+        self.uploads.get(mark) == Some(&true)
+    }
+
     /// The parts that the store has of an upload.
     pub(crate) fn parts(&self, mark: &UploadMark) -> Vec<PartMark> {
         self.parts.get(mark).into_iter().flat_map(BTreeMap::values).cloned().collect()

@@ -4,7 +4,7 @@
 //! is lost, and the run ends.
 //!
 //! A seed is a run, and the same seed is the same run. `FLEET_SEED=n` runs one and tells what happens in it,
-//! `FLEET_SEEDS=n` runs that many. `world` lets things happen, `fault` and `disaster` say what goes wrong, `queue`,
+//! `FLEET_SEEDS=n` or `FLEET_SEEDS=from..to` runs that many. `world` lets things happen, `fault` and `disaster` say what goes wrong, `queue`,
 //! `store`, `source` and `ledger` are what is simulated, `master`, `worker` and `lane` the processes, `model` judges.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -42,14 +42,24 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
+/// `FLEET_SEEDS=n` are the first so many, `FLEET_SEEDS=from..to` any others.
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("FLEET_SEEDS") else {
+        return 0..SEEDS;
+    };
+    let (from, to) = text.split_once("..").unwrap_or(("0", &text));
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
 #[test]
 fn whatever_happens_every_entry_has_one_outcome_and_the_run_ends() {
     if let Some(seed) = number("FLEET_SEED") {
         assert_eq!(outcome_of(seed, true).failure, None);
         return;
     }
-    let count = number("FLEET_SEEDS").unwrap_or(SEEDS);
-    let outcomes = outcomes(0..count);
+    let seeds = seeds();
+    let count = seeds.end - seeds.start;
+    let outcomes = outcomes(seeds);
     let failures = seeds::kinds_of_failure(&outcomes);
     assert!(failures.is_empty(), "the promise is broken: {failures:#?}");
     let fired = |fault: Fault| {

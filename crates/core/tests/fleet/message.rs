@@ -21,7 +21,7 @@ use s3bl_core::wire::{
     encode_outcomes,
 };
 
-use super::chance::{Chance, Moment};
+use super::chance::{Chance, Moment, SECOND};
 use super::source::Version;
 use super::store;
 
@@ -72,7 +72,8 @@ pub(crate) fn master_settings(
         workers_min: 1,
         worker_wait: Duration::from_secs(chance.between(60, 600)),
         publish_every: Duration::from_secs(chance.between(5, 30)),
-        summary_every: Duration::from_secs(chance.between(5, 30)),
+        // Never above a quarter of the lease, as whoever leads a fleet sees to.
+        summary_every: Duration::from_millis((chance.between(5, 30) * SECOND).min(lease / 4)),
         sweep_after: Duration::from_millis(3 * lease),
         window: 8 * workers,
         drain_max: Duration::from_secs(60),

@@ -36,7 +36,11 @@ pub(crate) fn outcome_of(seed: u64, is_told: bool) -> Outcome {
     Outcome { seed, hash: world.history.hash(), failure, fired: world.faults.fired.clone() }
 }
 
-/// Runs many seeds, and gives their outcomes in order.
+/// Runs many seeds, and gives their outcomes in order; tells of those that fail as they come.
+#[expect(
+    clippy::print_stderr,
+    reason = "many seeds take long, and each that fails is worth a look"
+)]
 pub(crate) fn outcomes(seeds: Range<u64>) -> Vec<Outcome> {
     let next = AtomicU64::new(seeds.start);
     let outcomes = Mutex::new(Vec::new());
@@ -50,6 +54,9 @@ pub(crate) fn outcomes(seeds: Range<u64>) -> Vec<Outcome> {
                         return;
                     }
                     let outcome = outcome_of(seed, false);
+                    if let Some(failure) = &outcome.failure {
+                        eprintln!("seed {seed}: {failure}");
+                    }
                     outcomes.lock().unwrap().push(outcome);
                 }
             });

@@ -333,6 +333,7 @@ impl Driver {
             self.acknowledge(number).await;
             return Ok(Event::TimedOut);
         }
+        let body = self.without_dead_upload(body).await?;
         let (wire_findings, phase): (&[WireFinding], _) = match &body {
             ResultBody::Written { findings, .. } => (findings, FindingPhase::Write),
             ResultBody::Validated { findings, .. } => (findings, FindingPhase::Validate),
@@ -359,6 +360,19 @@ impl Driver {
         }
         let body = Box::new(body);
         Ok(Event::Delivered { task, attempt, worker, body, receipt: number, findings })
+    }
+
+    /// The plan of an upload may come late, to a later master: when an earlier one had ended it already, because the run
+    /// stopped. Its parts would be sent for nothing.
+    async fn without_dead_upload(&self, body: ResultBody) -> Result<ResultBody, MasterError> {
+        let ResultBody::UploadPlanned(plan) = body else {
+            return Ok(body);
+        };
+        let mark = plan.mark.clone();
+        if self.read(move |ledger| ledger.has_ended(&mark)).await? {
+            return Ok(ResultBody::UploadEnded(plan.mark));
+        }
+        Ok(ResultBody::UploadPlanned(plan))
     }
 
     /// Does everything that the machine says.

@@ -80,6 +80,10 @@ impl Ledger for SqliteLedger {
         self.named("read", upload::parts(&self.connection, upload))
     }
 
+    fn has_ended(&self, upload: &UploadMark) -> Result<bool, LedgerError> {
+        self.named("read", upload::has_ended(&self.connection, upload))
+    }
+
     fn findings(
         &self,
         visit: &mut dyn FnMut(FindingRow) -> Result<(), LedgerError>,

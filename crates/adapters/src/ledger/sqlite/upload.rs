@@ -101,6 +101,13 @@ pub(super) fn open_uploads(connection: &Connection) -> Result<Vec<UploadMark>, F
     })
 }
 
+/// Reads whether an upload was completed or aborted.
+pub(super) fn has_ended(connection: &Connection, mark: &UploadMark) -> Result<bool, Fault> {
+    let mut statement = connection
+        .prepare_cached("SELECT 1 FROM upload WHERE key = ? AND upload = ? AND is_ended")?;
+    Ok(statement.exists(params![mark.key, mark.upload])?)
+}
+
 /// Reads how many steps there were so far.
 pub(super) fn steps(connection: &Connection) -> Result<u64, Fault> {
     one(connection, "SELECT ifnull(max(first_step + steps), 0) FROM upload", |row| row.count())
