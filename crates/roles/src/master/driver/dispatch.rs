@@ -114,7 +114,7 @@ impl Driver {
     }
 
     /// Asks the ledger something.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, MasterError> {
