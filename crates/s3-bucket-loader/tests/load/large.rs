@@ -2,9 +2,18 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use s3bl_adapters::channel::secure_queues;
+use s3bl_adapters::channel::socket::SocketChannel;
+use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
+use s3bl_core::plan::{UploadMark, UploadPlan};
+use s3bl_core::unit::{ByteCount, FileTime};
+use s3bl_core::wire::{ResultBody, ResultMessage, SealKey, encode};
+use s3bl_port::channel::Channel as _;
 use s3bl_testkit::proxy::{Fault, Proxy, Rule, Seen};
 use s3bl_testkit::{Kind, Tool, Tree};
 
@@ -74,16 +83,21 @@ fn a_large_file_goes_in_ranges_to_the_gateway_of_juicefs() {
     assert_loads(Kind::Juicefs);
 }
 
-/// The parts of ranges that were told: the ledger knows them.
-fn known_parts(stage: &Stage) -> usize {
+/// The first value that the ledger of the newest run answers with.
+fn ask_ledger(stage: &Stage, sql: &str) -> String {
     let ledger = stage.run_folder().join("run.db");
     let output = Command::new("python3")
         .args(["-c", "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])"])
         .arg(ledger)
-        .arg("SELECT count(*) FROM part")
+        .arg(sql)
         .output()
         .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap_or(0)
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The parts of ranges that were told: the ledger knows them.
+fn known_parts(stage: &Stage) -> usize {
+    ask_ledger(stage, "SELECT count(*) FROM part").parse().unwrap_or(0)
 }
 
 /// Kills a load when this request of the upload is held up, and resumes it. Returns how many parts were known, and what
@@ -275,4 +289,82 @@ fn a_worker_killed_within_a_large_file_costs_nothing_but_time() {
     fleet.stage.assert_arrived(&tree);
     fleet.assert_nothing_left();
     assert_no_uploads(&fleet.stage);
+}
+
+const KEY: &str = "a join key of the tests, long enough";
+
+/// Tells the master at this socket of the beginning of an upload, as a worker that was away does when it wakes.
+fn tell_late(stage: &Stage, socket: &Path, upload: &str) {
+    let run = RunId::new(stage.run_folder().file_name().unwrap().to_str().unwrap()).unwrap();
+    let task = ask_ledger(stage, &format!("SELECT task FROM upload WHERE upload = '{upload}'"));
+    let plan = UploadPlan {
+        mark: UploadMark { key: "some/prefix/large.bin".to_owned(), upload: upload.to_owned() },
+        size: ByteCount(60 * MEBIBYTE as u64 - 7),
+        mtime: FileTime::default(),
+        part_size: ByteCount(5 * MEBIBYTE as u64),
+        parts: 12,
+    };
+    let worker = WorkerId::new("late").unwrap();
+    let message = encode(&ResultMessage {
+        run: run.clone(),
+        task: TaskId(task.parse().unwrap()),
+        attempt: Attempt(1),
+        worker: worker.clone(),
+        body: ResultBody::UploadPlanned(plan),
+    });
+    let key = SealKey::of_channel(KEY).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let channel = SocketChannel::new(socket.to_owned(), Duration::from_mins(1)).unwrap();
+        let end = channel.join(&worker).await.unwrap().expect("a master listens");
+        let end = secure_queues(end, &key, &run, &Arc::default());
+        end.results.send(message).await.unwrap();
+    });
+}
+
+#[test]
+fn an_upload_that_an_earlier_master_ended_is_not_gone_on_with_when_its_beginning_is_told_late() {
+    let (stage, tree) = (Stage::new(Kind::Seaweed, "large-late"), tree());
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, key) = (folder.path().join("channel"), folder.path().join("key"));
+    std::fs::write(&key, KEY).unwrap();
+    let slow = Fault::DelayRequest(Duration::from_millis(300));
+    let slow = Rule::always(slow).method("PUT").target_contains("/large.bin?partNumber=");
+    // Time to tell the other thing in.
+    let begin = Fault::DelayRequest(Duration::from_secs(2));
+    let begin = Rule::always(begin).method("POST").target_contains("/large.bin?uploads");
+    let proxy = Proxy::start(stage.server.address(), [slow, begin]).unwrap();
+    let work = |name: &str| {
+        let mut worker = stage.program();
+        worker.args(["worker", "--name", name, "--concurrency", "1", "--transport", "socket"]);
+        start(worker.arg("--socket").arg(&socket).arg("--join-key-file").arg(&key))
+    };
+    let mut master = stage.command_at(&proxy.endpoint_url(), "master", &tree);
+    master.args(["--transport", "socket", "--socket"]).arg(&socket);
+    master.arg("--join-key-file").arg(&key);
+    let mut master = start(cut_small(&mut master));
+    let worker = work("first");
+    stage.await_status(&mut master, |_| known_parts(&stage) >= 3);
+    master.signal("INT");
+    master.ended().expect(6);
+    worker.ended();
+    let seen = proxy.seen();
+    let part = seen.iter().find(|seen| is_part(seen)).unwrap();
+    let upload = part.target.rsplit_once("uploadId=").unwrap().1.to_owned();
+
+    let mut resumed = stage.program();
+    let resumed = start(resumed.args(["resume", "latest", "--join-key-file"]).arg(&key));
+    let worker = work("second");
+    while count(&proxy.seen(), is_begin) < 2 {
+        std::thread::yield_now();
+    }
+    let before = proxy.seen().len();
+    tell_late(&stage, &socket, &upload);
+
+    resumed.ended().expect(0);
+    worker.ended().expect(0);
+    stage.assert_arrived(&tree);
+    assert_no_uploads(&stage);
+    let after = proxy.seen().split_off(before);
+    assert_eq!(count(&after, |seen| seen.target.contains(&upload)), 0, "{after:#?}");
 }

@@ -19,6 +19,8 @@ use crate::channel::inproc::InprocChannel;
 
 /// Answers that may wait to be written.
 const ANSWERS_MAX: usize = 64;
+/// Calls of one worker that may be under way; the next are not read before one of them is done.
+const CALLS_MAX: usize = 256;
 /// The pause after a connection that could not be taken, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -159,6 +161,9 @@ async fn listen(
             }
         }
         while calls.try_join_next().is_some() {}
+        if calls.len() >= CALLS_MAX {
+            calls.join_next().await;
+        }
     }
 }
 
