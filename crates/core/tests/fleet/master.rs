@@ -388,14 +388,13 @@ impl World {
             return;
         };
         let message: ResultMessage = decode(&delivery.body).unwrap();
-        let ResultMessage { task, attempt, worker, body, .. } = message;
+        let ResultMessage { task, attempt, worker, mut body, .. } = message;
         // As the real one, it asks the ledger for uploads that an earlier master ended.
-        let body = match body {
-            ResultBody::UploadPlanned(plan) if self.ledger.durable.has_ended(&plan.mark) => {
-                ResultBody::UploadEnded(plan.mark)
-            }
-            body => body,
-        };
+        if let ResultBody::UploadPlanned(plan) = &body
+            && self.ledger.durable.has_ended(&plan.mark)
+        {
+            body = ResultBody::UploadEnded(plan.mark.clone());
+        }
         let (wire, pass): (&[WireFinding], _) = match &body {
             // What a step came to may be begun anew.
             ResultBody::Written { findings, .. } => {
