@@ -84,7 +84,17 @@ impl RunView {
         let validate = standing.validate;
         let toc = standing.toc;
         let done = write.written + write.skipped + write.failed;
-        let written = write.written.max(base.write.written + live.written);
+        // What workers tell runs ahead of results by no more than the batches in work; what one of them does again, because
+        // another one's lease ran out, it tells again.
+        let ahead = |told: u64, settled: u64, left: u64, pass: Phase| match standing.phase == pass {
+            true => told.saturating_sub(settled).min(left),
+            false => 0,
+        };
+        let told = (base.write.written + live.written, base.validate.validated + live.validated);
+        let to_write = standing.planned_entries.saturating_sub(done);
+        let written = write.written + ahead(told.0, write.written, to_write, Phase::Write);
+        let to_check = write.written.saturating_sub(validate.validated + validate.unsound());
+        let checked = ahead(told.1, validate.validated, to_check, Phase::Validate);
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Snapshot {
             phase: Some(standing.phase),
             seen: toc.map_or(0, |totals| totals.seen),
@@ -97,7 +107,7 @@ impl RunView {
             sent_bytes: ByteCount(
                 write.sent_bytes.0.max(base.write.sent_bytes.0 + live.sent_bytes),
             ),
-            validated: validate.validated.max(base.validate.validated + live.validated),
+            validated: validate.validated + checked,
             failed: write.failed + validate.unsound(),
             skipped: write.skipped,
             retries: write.retries.max(live.retries),

@@ -256,6 +256,8 @@ pub(super) async fn finish(
             Meter::add(&context.meter.written, 1);
             Meter::add(&context.meter.retries, u64::from(written.retries));
         }
+        // An upload of which a step failed may be begun anew: that is the master's to say.
+        WriteOutcome::Failed(_) if batch.step.is_some() => {}
         WriteOutcome::Failed(_) => Meter::add(&context.meter.failed, 1),
         WriteOutcome::Skipped(_) => {}
     }
