@@ -211,7 +211,9 @@ pub(crate) fn channel_failure(error: ChannelError) -> CommandFailure {
             "name another --channel; or, if that run is over, remove it by `s3-bucket-loader cleanup`"
         }
         ChannelErrorKind::Unreachable => "check the address, the network and the region",
-        ChannelErrorKind::Credentials => "check the credentials of the transport",
+        ChannelErrorKind::Credentials => {
+            "check the credentials of the transport, and the clock of this machine if it is named above"
+        }
         ChannelErrorKind::Denied => "allow what is named above to this user or role",
         ChannelErrorKind::Invalid => return CommandFailure::usage(error),
         ChannelErrorKind::Other => "see what the transport said above",
