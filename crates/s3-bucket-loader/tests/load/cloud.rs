@@ -1,5 +1,6 @@
 //! A fleet with an EC2 of its own, moto's, and what it takes to boot there: the user data that EC2 was given are run as root
-//! where `/usr/local/bin` and `/run` are their own, with an instance metadata service that tells the instance's id.
+//! where `/usr/local/bin` and `/run` are their own, with an instance metadata service that tells the instance's id; on a host
+//! with a network of its own that is at 169.254.169.254.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use s3bl_testkit::{Instance, Kind, Server, Tool, Tree};
+use s3bl_testkit::{Host, Instance, Kind, Server, Tool, Tree};
 use serde_json::Value;
 
 use crate::fleet_stage::{FleetStage, Running};
@@ -38,7 +39,12 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     pub(crate) fn new(label: &str) -> Self {
-        let stage = Stage::at(Server::start(Kind::Moto).unwrap(), label);
+        Self::at(Server::start(Kind::Moto).unwrap(), label)
+    }
+
+    /// A cloud in this server.
+    pub(crate) fn at(server: Server, label: &str) -> Self {
+        let stage = Stage::at(server, label);
         let fleet = FleetStage::over(stage, None).with_key(KEY);
         let made = Tool::Python.run(&fleet.stage.server, ["-c", MAKE_CLOUD, KEY]).unwrap();
         let (image, group, subnets): (String, String, Vec<String>) =
@@ -127,6 +133,22 @@ impl Cloud {
     /// Runs an instance's user data. What it asks of systemd goes to `off` in the folder.
     pub(crate) fn boot(&self, id: &str, folder: &Path) -> (Instance, Running) {
         let metadata = Instance::start_as(id).unwrap();
+        let mut command = self.boot_command(id, folder);
+        command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint_url());
+        (metadata, Running::of(command.spawn().unwrap()))
+    }
+
+    /// As [`Self::boot`], on a host with a network of its own, where the metadata are where an instance has them.
+    pub(crate) fn boot_on(&self, host: &Host, id: &str, folder: &Path) -> (Instance, Running) {
+        host.add_own_address(Instance::ADDRESS).unwrap();
+        let mut command = self.boot_command(id, folder);
+        host.within(|| {
+            let metadata = Instance::start_in_place(id).unwrap();
+            (metadata, Running::of(command.spawn().unwrap()))
+        })
+    }
+
+    fn boot_command(&self, id: &str, folder: &Path) -> Command {
         let [fakes, local] = ["fakes", "local"].map(|name| folder.join(name));
         for folder in [&fakes, &local] {
             std::fs::create_dir_all(folder).unwrap();
@@ -151,10 +173,9 @@ impl Cloud {
         command.env("HOME", folder).env("AWS_ENDPOINT_URL", self.fleet.stage.server.endpoint_url());
         command.env("AWS_ACCESS_KEY_ID", Server::ACCESS_KEY);
         command.env("AWS_SECRET_ACCESS_KEY", Server::SECRET_KEY);
-        command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint_url());
         let said = std::fs::File::create(folder.join("said")).unwrap();
-        let command = command.stdout(said.try_clone().unwrap()).stderr(said).stdin(Stdio::null());
-        (metadata, Running::of(command.spawn().unwrap()))
+        command.stdout(said.try_clone().unwrap()).stderr(said).stdin(Stdio::null());
+        command
     }
 }
 

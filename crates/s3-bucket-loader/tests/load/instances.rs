@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use s3bl_testkit::{Host, Kind, Network, Server};
 use serde_json::Value;
 
 use crate::cloud::{Cloud, KEY, REGION, assert_no_secret_in};
@@ -11,8 +12,20 @@ use crate::stage::{Ended, many_files};
 
 #[test]
 fn instances_boot_by_their_user_data_load_a_tree_and_are_terminated() {
-    let (cloud, tree) = (Cloud::new("instances"), many_files(300));
-    let stage = &cloud.fleet.stage;
+    match Network::or_skip(2).unwrap() {
+        Some(network) => network.centre().within(|| {
+            let server = Server::start_at(Kind::Moto, network.centre().ip()).unwrap();
+            assert_boot_load_and_go(&Cloud::at(server, "instances"), network.hosts());
+        }),
+        // All but the networks.
+        None => assert_boot_load_and_go(&Cloud::new("instances"), &[]),
+    }
+}
+
+/// Two instances boot on these hosts, or without networks of their own.
+#[track_caller]
+fn assert_boot_load_and_go(cloud: &Cloud, hosts: &[Host]) {
+    let (stage, tree) = (&cloud.fleet.stage, many_files(300));
     let master = start(&mut cloud.master(&tree, 2));
     let ids = cloud.await_running(2);
     let instances = cloud.instances();
@@ -38,10 +51,18 @@ fn instances_boot_by_their_user_data_load_a_tree_and_are_terminated() {
     assert_eq!(subnets, cloud.subnets);
 
     let folders: Vec<_> = ids.iter().map(|id| stage.home.path().join(id)).collect();
-    let booted: Vec<_> =
-        ids.iter().zip(&folders).map(|(id, folder)| cloud.boot(id, folder)).collect();
+    let boot = |(index, id): (usize, &String)| match hosts.get(index) {
+        Some(host) => cloud.boot_on(host, id, &folders[index]),
+        None => cloud.boot(id, &folders[index]),
+    };
+    let booted: Vec<_> = ids.iter().enumerate().map(boot).collect();
     master.ended().expect(0);
-    for ((_metadata, script), folder) in booted.into_iter().zip(&folders) {
+    for ((metadata, script), folder) in booted.into_iter().zip(&folders) {
+        // Of the script, and of the worker.
+        for path in ["/latest/meta-data/instance-id", "/latest/meta-data/spot/instance-action"] {
+            let answered = metadata.answered();
+            assert!(answered.iter().any(|(_, target, _)| target == path), "{answered:?}");
+        }
         let said = || std::fs::read_to_string(folder.join("said")).unwrap();
         assert_eq!(script.ended().code, Some(0), "{}", said());
         let off = std::fs::read_to_string(folder.join("off")).unwrap();
