@@ -68,7 +68,9 @@ fn assert_boot_load_and_go(cloud: &Cloud, hosts: &[Host]) {
         let off = std::fs::read_to_string(folder.join("off")).unwrap();
         assert!(off.ends_with("systemctl poweroff\n"), "{off}");
         let script = std::fs::read_to_string(folder.join("user-data")).unwrap();
-        assert!(!script.contains(KEY) && !said().contains(KEY));
+        for secret in [KEY, Server::SECRET_KEY] {
+            assert!(!script.contains(secret) && !said().contains(secret));
+        }
     }
     stage.assert_arrived(&tree);
     let report = stage.report();
