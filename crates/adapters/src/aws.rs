@@ -2,7 +2,6 @@
 //!
 //! The S3 store takes region, credentials and endpoint from it; the SQS and SNS clients of a channel take all of it.
 
-#[cfg(any(feature = "aws", feature = "ec2"))]
 mod clock;
 
 use std::path::{Path, PathBuf};
@@ -22,8 +21,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-#[cfg(any(feature = "aws", feature = "ec2"))]
-pub(crate) use clock::ClockOff;
+pub use clock::ClockOff;
 
 /// The file that `AWS_CA_BUNDLE` names cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,11 @@
-//! Whether a service refuses signatures because this machine's clock is off: its replies carry the time.
+//! Whether this machine's clock is so far off that services refuse its signatures: their replies carry the time.
 
 use std::fmt;
 
+#[cfg(any(feature = "aws", feature = "ec2"))]
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
+#[cfg(any(feature = "aws", feature = "ec2", test))]
+use jiff::{Timestamp, fmt::rfc2822};
 
 /// What no service takes amiss. SQS, SNS and EC2 refuse from 5 minutes on, and the SDK signs by the service's clock from 4 on
 /// (`SKEW_DETECTION_THRESHOLD` in aws-runtime 1.10).
@@ -12,21 +13,28 @@ const SECONDS_ALLOWED: i64 = 4 * 60;
 
 /// How far this machine's clock is from a service's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClockOff {
+pub struct ClockOff {
     /// Ahead of the service's; negative: behind.
     seconds_ahead: i64,
 }
 
 impl ClockOff {
+    /// Of a service whose clock is so many seconds ahead of this machine's (negative: behind); `None` where that does not matter.
+    pub fn of_offset(seconds: i64) -> Option<Self> {
+        let seconds_ahead = seconds.saturating_neg();
+        (seconds_ahead.saturating_abs() > SECONDS_ALLOWED).then_some(Self { seconds_ahead })
+    }
+
     /// Compares the clocks; `None` where they agree as far as it matters, or the reply has no date.
+    #[cfg(any(feature = "aws", feature = "ec2"))]
     pub(crate) fn seen(reply: &HttpResponse) -> Option<Self> {
         Self::between(Timestamp::now(), reply.headers().get("date")?)
     }
 
+    #[cfg(any(feature = "aws", feature = "ec2", test))]
     fn between(here: Timestamp, date: &str) -> Option<Self> {
         let there = rfc2822::parse(date).ok()?.timestamp();
-        let seconds_ahead = here.as_second().saturating_sub(there.as_second());
-        (seconds_ahead.saturating_abs() > SECONDS_ALLOWED).then_some(Self { seconds_ahead })
+        Self::of_offset(there.as_second().saturating_sub(here.as_second()))
     }
 }
 
@@ -37,8 +45,8 @@ impl fmt::Display for ClockOff {
         let (hours, rest) = (minutes / 60, minutes % 60);
         write!(
             formatter,
-            "the clock of this machine is {hours} h {rest} min {direction} the service's: set it \
-             (`timedatectl set-ntp true`)"
+            "the clock of this machine is {hours} h {rest} min {direction} the service's: set it, best by \
+             `timedatectl set-ntp true`"
         )
     }
 }

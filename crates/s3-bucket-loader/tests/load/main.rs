@@ -7,6 +7,7 @@ mod canary;
 mod catalogue;
 mod chaos;
 mod cleanup;
+mod clock;
 mod cloud;
 mod confined;
 mod copier;
