@@ -2,6 +2,8 @@
 //!
 //! The S3 store takes region, credentials and endpoint from it; the SQS and SNS clients of a channel take all of it.
 
+mod clock;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -18,6 +20,8 @@ use aws_types::service_config::ServiceConfigKey;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+
+pub use clock::ClockOff;
 
 /// The file that `AWS_CA_BUNDLE` names cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -100,7 +100,14 @@ impl LaunchRole {
     }
 
     fn feed(&mut self, event: Event) {
+        // What a call came to has been told by whoever made it.
+        let is_own_finding = matches!(event, Event::Looked(_) | Event::TimedOut);
+        let before = self.machine.trouble().map(str::to_owned);
         self.machine.handle(self.clock.now(), event);
+        let trouble = self.machine.trouble().filter(|_| is_own_finding);
+        if let Some(trouble) = trouble.filter(|trouble| Some(*trouble) != before.as_deref()) {
+            tracing::warn!(trouble, "a worker's member is given up");
+        }
         while let Some(effect) = self.machine.poll_effect() {
             match effect {
                 Effect::Expect { workers, trouble } => {
@@ -158,7 +165,7 @@ async fn call(launcher: &dyn Launcher, effect: Effect) -> Event {
             Ok(sightings) => Event::Looked(sightings),
             Err(error) => {
                 tracing::warn!(error = with_causes(&error), "what was launched cannot be seen");
-                Event::NotLooked { trouble: with_causes(&error) }
+                Event::NotLooked { trouble: with_causes(&error), may_pass: error.may_pass }
             }
         },
         Effect::Launch(seat) => {
@@ -184,7 +191,7 @@ async fn call(launcher: &dyn Launcher, effect: Effect) -> Event {
             Err(error) => {
                 let trouble = with_causes(&error);
                 tracing::warn!(?members, error = trouble, "members cannot be told to go");
-                Event::NotTerminated { members, trouble }
+                Event::NotTerminated { members, trouble, may_pass: error.may_pass }
             }
         },
         Effect::Expect { .. } | Effect::Over { .. } => Event::TimedOut,

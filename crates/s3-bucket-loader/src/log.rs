@@ -18,8 +18,12 @@ use crate::face;
 /// The protocol of the server within this program logs each refusal, an ordinary 404 too, as an error.
 const EMBEDDED_SERVER_OFF: &str = "s3s=off";
 
-/// The credential chain warns of each place where it finds nothing; what it comes to is said by the error.
+/// The credential chain warns of each place where it finds nothing, and tells the access key that it finds in a profile; what
+/// it comes to is said by the error.
 const CREDENTIALS_QUIET: &str = "aws_config=error";
+
+/// To whoever asks for everything it tells the access key of each call.
+const KEY_IDS_OFF: &str = "aws_smithy_runtime::client::orchestrator::endpoints=info";
 
 /// The file that a log goes to, once the run has a folder.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +45,7 @@ impl RunLog {
             .with_env_var("S3BL_LOG")
             .from_env_lossy()
             .add_directive(CREDENTIALS_QUIET.parse().expect("the directive is well formed"))
+            .add_directive(KEY_IDS_OFF.parse().expect("the directive is well formed"))
             .add_directive(EMBEDDED_SERVER_OFF.parse().expect("the directive is well formed"));
         let stderr: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match format {
             LogFormat::Json => Box::new(
@@ -58,7 +63,7 @@ impl RunLog {
         let file = fmt::layer()
             .json()
             .with_writer(log.clone())
-            .with_filter(EnvFilter::new(format!("info,{EMBEDDED_SERVER_OFF}")));
+            .with_filter(EnvFilter::new(format!("info,{CREDENTIALS_QUIET},{EMBEDDED_SERVER_OFF}")));
         // A second start within one process (tests) keeps the first subscriber.
         let _ = tracing_subscriber::registry().with(stderr).with(file).try_init();
         log

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
+use s3bl_adapters::aws::ClockOff;
 use s3bl_adapters::source::bucket::BucketSource;
 use s3bl_adapters::source::dir::DirectorySource;
 use s3bl_adapters::source::several::SeveralSources;
@@ -188,7 +189,12 @@ pub(crate) async fn open_bucket(
         profile: destination.profile.clone(),
         keys: keys.map(|keys| (keys.access_key.clone(), keys.secret_key.clone())),
     };
-    connect(&settings).await.map_err(|error| explain(error, &destination.bucket))
+    let bucket = connect(&settings).await.map_err(|error| explain(error, &destination.bucket))?;
+    if let Some(clock) = ClockOff::of_offset(bucket.client.clock_offset()) {
+        // To go on costs nothing; times in reports and logs are wrong, though, and another service may not be so patient.
+        tracing::warn!("{clock}; requests to the store are signed by its own clock meanwhile");
+    }
+    Ok(bucket)
 }
 
 fn explain(error: ConnectError, bucket: &str) -> CommandFailure {
@@ -221,7 +227,9 @@ pub(crate) fn advice_for(kind: &ErrorKind) -> &'static str {
             "check --endpoint-url: what answers there is no S3 service (a proxy? a login page?)"
         }
         ErrorKind::Tls => "check the endpoint's certificate, or name its CA in AWS_CA_BUNDLE",
-        ErrorKind::ClockSkewed => "set the clock of this machine",
+        ErrorKind::ClockSkewed => {
+            "set the clock of this machine, best by `timedatectl set-ntp true`"
+        }
         ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Interrupted => {
             "check --endpoint-url and the network; `s3-bucket-loader doctor` looks closer"
         }

@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A metadata service of an instance, for as long as the value lives.
 #[derive(Debug)]
 pub struct Instance {
+    listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -51,6 +52,9 @@ impl Shared {
 impl Instance {
     /// The id that it tells.
     pub const ID: &str = "i-0123456789abcdef0";
+    /// Where each instance finds its own
+    /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>).
+    pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
     /// Starts the service on a free port of the loopback address; it knows of no notice.
     ///
@@ -67,13 +71,27 @@ impl Instance {
     ///
     /// There is no port or no thread.
     pub fn start_as(id: &str) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::listen(id, (Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// As [`Self::start_as`], at the address at which instances look for it. The caller is on a host that has this address.
+    ///
+    /// # Errors
+    ///
+    /// The host does not have it, or there is no thread.
+    pub fn start_in_place(id: &str) -> io::Result<Self> {
+        Self::listen(id, (Self::ADDRESS, 80).into())
+    }
+
+    fn listen(id: &str, address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
+        let accepting = listener.try_clone()?;
         let shared = Arc::new(Shared::default());
         shared.state().documents.insert("/latest/meta-data/instance-id", id.to_owned());
         let served = Arc::clone(&shared);
         thread::Builder::new().name("instance".to_owned()).spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            for stream in accepting.incoming().map_while(Result::ok) {
                 if served.state().is_over {
                     return;
                 }
@@ -82,7 +100,7 @@ impl Instance {
                 thread::spawn(move || serve(stream, &served).unwrap_or_default());
             }
         })?;
-        Ok(Self { address, shared })
+        Ok(Self { listener, address, shared })
     }
 
     /// What `AWS_EC2_METADATA_SERVICE_ENDPOINT` is to be.
@@ -131,7 +149,9 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         self.shared.state().is_over = true;
-        // Wakes the thread that accepts; if there is no way in, it is gone.
+        // Wakes the thread that accepts, whose host may be another one; by this on Linux, by a connection elsewhere. What
+        // fails is not needed.
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -195,6 +195,15 @@ impl Host {
         self.ip
     }
 
+    /// Gives the host an address that it alone reaches, as an instance has that of its metadata.
+    ///
+    /// # Errors
+    ///
+    /// `ip` failed.
+    pub fn add_own_address(&self, ip: Ipv4Addr) -> Result<(), NetworkError> {
+        Ok(ip_in(&self.namespace, &["address", "add", &format!("{ip}/32"), "dev", "lo"])?)
+    }
+
     /// Takes the host's network interface down: what is sent from there fails.
     ///
     /// # Errors

@@ -5,6 +5,9 @@
 //! rules count the requests that match them. Of requests that run concurrently, which is the first is up to
 //! the client, so tests of concurrent clients match by target.
 //!
+//! Calls of services that take forms or small JSON documents are read before they are passed on: rules match them by what is
+//! called, and what was said is kept with its answer. Contents of objects are not.
+//!
 //! What it does not do: TLS, HTTP/2, pipelining. `Expect: 100-continue` is answered here and not passed on.
 //!
 //! ```no_run
@@ -20,6 +23,7 @@
 
 mod connection;
 mod http;
+mod query;
 mod rule;
 
 use std::io;
@@ -46,6 +50,26 @@ pub struct Seen {
     pub fault: Option<Fault>,
     /// The status that the server answered, also when the client never learnt it.
     pub status: Option<u16>,
+    /// The request's head.
+    pub head: Head,
+    /// The body, if it is a call by a form or by JSON.
+    pub body: Vec<u8>,
+    /// The body of the server's answer to such a call.
+    pub answer: Vec<u8>,
+}
+
+impl Seen {
+    /// What was called, as `RunInstances`, if it is a call by a form or by JSON.
+    #[must_use]
+    pub fn action(&self) -> Option<String> {
+        query::action(&self.head, &self.body)
+    }
+
+    /// The value of a name in a form.
+    #[must_use]
+    pub fn form(&self, name: &str) -> Option<String> {
+        query::value(&self.body, name)
+    }
 }
 
 /// A running proxy on a loopback port. Dropping it closes all of its connections.

@@ -32,6 +32,8 @@ pub struct ProcessSettings {
     pub program: PathBuf,
     /// Its arguments; a worker's name is added as `--name NAME`.
     pub arguments: Vec<OsString>,
+    /// Variables of their environment beside the master's own.
+    pub environment: Vec<(OsString, OsString)>,
     /// The join key.
     pub key: String,
     /// A folder that exists: what each worker writes to its standard error stands there in a file named after the worker.
@@ -67,10 +69,10 @@ impl ProcessLauncher {
     }
 
     async fn start(&self, name: &str) -> io::Result<Child> {
-        let ProcessSettings { program, arguments, key, .. } = &self.settings;
+        let ProcessSettings { program, arguments, environment, key, .. } = &self.settings;
         let log = OpenOptions::new().create(true).append(true).open(self.log_of(name))?;
         let mut command = Command::new(program);
-        command.args(arguments).arg("--name").arg(name);
+        command.args(arguments).arg("--name").arg(name).envs(environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         // Ctrl-C is for the master to deal with: it tells the workers what is to be done.
         command.process_group(0).kill_on_drop(true);
@@ -195,6 +197,7 @@ mod tests {
     fn launcher(script: &str) -> (tempfile::TempDir, ProcessLauncher) {
         let folder = tempfile::tempdir().unwrap();
         let launcher = ProcessLauncher::new(ProcessSettings {
+            environment: Vec::new(),
             program: "/bin/sh".into(),
             arguments: ["-c", script].map(Into::into).into(),
             key: "the-join-key".to_owned(),

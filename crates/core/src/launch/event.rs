@@ -106,6 +106,8 @@ pub enum Event {
     NotLooked {
         /// Why.
         trouble: String,
+        /// Whether another look may have more luck.
+        may_pass: bool,
     },
     /// A worker gave a sign of life.
     Heard(WorkerId),
@@ -117,6 +119,8 @@ pub enum Event {
         members: Vec<MemberId>,
         /// Why.
         trouble: String,
+        /// Whether another try may have more luck.
+        may_pass: bool,
     },
     /// The run comes to its end: workers leave by themselves, and nobody takes their place.
     Closing,

@@ -62,7 +62,8 @@ enum Slot {
 /// It receives what happened by [`Launch::handle`] and says what to do by [`Launch::poll_effect`], to be called until it
 /// returns `None` after each `handle`. [`Launch::poll_timeout`] names the next moment at which [`Event::TimedOut`] is due.
 /// Every member is told to go at most once, except after [`Event::NotTerminated`] and once more at the end. What carries
-/// the run's tag and has no seat is told to go.
+/// the run's tag and has no seat is told to go. The end does not wait for what cannot come: for members that the launcher
+/// may not end, or may not see.
 #[derive(Debug)]
 pub struct Launch {
     settings: LaunchSettings,
@@ -86,6 +87,10 @@ pub struct Launch {
     finishing: Option<Timestamp>,
     /// Whether what is there was looked at since the run is over.
     has_looked_last: bool,
+    /// Members that cannot be told to go, as it was found since the run is over.
+    refused: BTreeSet<MemberId>,
+    /// Whether the launcher may not see what is there.
+    is_blind: bool,
     trouble: Option<String>,
     effects: VecDeque<Effect>,
     is_over: bool,
@@ -109,6 +114,8 @@ impl Launch {
             is_closing: false,
             finishing: None,
             has_looked_last: false,
+            refused: BTreeSet::new(),
+            is_blind: false,
             trouble: None,
             effects: VecDeque::new(),
             is_over: false,
@@ -130,8 +137,9 @@ impl Launch {
                 self.looks_under_way = self.looks_under_way.saturating_sub(1);
                 self.looked(now, sightings);
             }
-            Event::NotLooked { trouble } => {
+            Event::NotLooked { trouble, may_pass } => {
                 self.looks_under_way = self.looks_under_way.saturating_sub(1);
+                self.is_blind = !may_pass;
                 self.trouble = Some(trouble);
                 self.look_due = Some(now.after(self.look_every()));
                 // Not to know what is there is no reason to launch nothing: a launch carries a name of its own.
@@ -142,12 +150,9 @@ impl Launch {
                 self.going.extend(members);
                 self.look_at_the_end();
             }
-            Event::NotTerminated { members, trouble } => {
+            Event::NotTerminated { members, trouble, may_pass } => {
                 self.trouble = Some(trouble);
-                for member in members {
-                    self.told.remove(&member);
-                }
-                self.look_at_the_end();
+                self.not_terminated(now, members, may_pass);
             }
             Event::Closing => self.is_closing = true,
             Event::Finish => self.finish(now),
@@ -238,7 +243,24 @@ impl Launch {
         }
     }
 
+    fn not_terminated(&mut self, now: Timestamp, members: Vec<MemberId>, may_pass: bool) {
+        if self.finishing.is_some() && !may_pass {
+            // Some of them may be gone for all that.
+            self.refused.extend(members);
+            self.look_at_the_end();
+            return;
+        }
+        for member in members {
+            self.told.remove(&member);
+        }
+        // The next look has them told again. Whoever refuses for being asked too often is not asked at once.
+        if self.finishing.is_some() && self.looks_under_way == 0 {
+            self.look_due = Some(now.after(LOOK_AT_THE_END));
+        }
+    }
+
     fn looked(&mut self, now: Timestamp, sightings: Vec<Sighting>) {
+        self.is_blind = false;
         self.look_due = Some(now.after(self.look_every()));
         // A look that was begun before says nothing of what came since.
         self.has_looked_last = self.finishing.is_some() && self.looks_under_way == 0;
@@ -321,6 +343,7 @@ impl Launch {
         }
         self.is_closing = true;
         self.finishing = Some(now);
+        self.is_blind = false;
         // What could not be told before is told once more.
         self.told.retain(|member| self.going.contains(member));
         if !self.terminate(self.known.clone()) {
@@ -335,8 +358,8 @@ impl Launch {
         }
         if let Some(since) = self.finishing {
             let is_launching = self.slots.values().any(|it| matches!(it, Slot::Launching { .. }));
-            let is_all_gone = self.known.is_empty() && self.has_looked_last && !is_launching;
-            if is_all_gone || now >= since.after(self.settings.farewell_max) {
+            let is_done = self.is_all_done() && !is_launching;
+            if is_done || now >= since.after(self.settings.farewell_max) {
                 self.is_over = true;
                 // Members that are on their way out need nobody to wait for them.
                 let left = self.known.difference(&self.going).cloned().collect();
@@ -371,6 +394,15 @@ impl Launch {
         }
     }
 
+    /// Whether all that can be ended is gone, as far as can be seen.
+    fn is_all_done(&self) -> bool {
+        let is_refused = |member: &MemberId| self.refused.contains(member);
+        match self.is_blind {
+            true => self.known.iter().all(|it| is_refused(it) || self.going.contains(it)),
+            false => self.has_looked_last && self.known.iter().all(is_refused),
+        }
+    }
+
     /// Launches whatever is not there, once that is known.
     fn launch_unknown(&mut self, now: Timestamp) {
         if self.is_closing {
@@ -397,7 +429,10 @@ impl Launch {
         let Some(Slot::Taken { member, .. }) = self.slots.insert(slot, Slot::GivenUp) else {
             return;
         };
-        self.trouble = Some(format!("{} {words}", member.id));
+        // That they go at the end is no trouble.
+        if !self.is_closing {
+            self.trouble = Some(format!("{} {words}", member.id));
+        }
         self.terminate([member.id]);
         if self.replaced < self.settings.replacements && !self.is_closing {
             self.replaced += 1;

@@ -121,11 +121,58 @@ fn what_is_left_at_the_end_is_named() {
     let both = vec![member(FIRST).id, member(SECOND).id];
     assert_eq!(effects(&mut launch), [Effect::Terminate(both.clone())]);
     let trouble = "no right".to_owned();
-    launch.handle(T0, Event::NotTerminated { members: both.clone(), trouble });
+    launch.handle(T0, Event::NotTerminated { members: both.clone(), trouble, may_pass: true });
     let deadline = T0.after(LaunchSettings::default().farewell_max);
     launch.handle(deadline, Event::TimedOut);
     assert_eq!(effects(&mut launch).last(), Some(&Effect::Over { left: both }));
     assert_eq!(launch.trouble(), Some("no right"));
+}
+
+#[test]
+fn a_word_that_failed_for_too_many_words_is_said_again_after_a_pause() {
+    let mut launch = two_up(0);
+    launch.handle(T0, Event::Finish);
+    let both = vec![member(FIRST).id, member(SECOND).id];
+    effects(&mut launch);
+    let trouble = "throttled".to_owned();
+    launch.handle(T0, Event::NotTerminated { members: both.clone(), trouble, may_pass: true });
+    assert_eq!(effects(&mut launch), [], "not at once");
+    let due = launch.poll_timeout().unwrap();
+    assert_eq!(due, T0.after(Duration::from_secs(1)));
+    launch.handle(due, Event::TimedOut);
+    assert_eq!(effects(&mut launch), [Effect::Look]);
+    let there = [FIRST, SECOND].map(|seat| sighting(seat, Condition::Well));
+    launch.handle(due, Event::Looked(there.into()));
+    assert_eq!(effects(&mut launch), [Effect::Terminate(both)]);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_right_that_is_missing() {
+    let mut launch = two_up(0);
+    launch.handle(T0, Event::Finish);
+    let both = vec![member(FIRST).id, member(SECOND).id];
+    effects(&mut launch);
+    let trouble = "no right".to_owned();
+    launch.handle(T0, Event::NotTerminated { members: both, trouble, may_pass: false });
+    assert_eq!(effects(&mut launch), [Effect::Look]);
+    // The second could be told, or has left by itself.
+    let there = [(FIRST, Condition::Well), (SECOND, Condition::Gone)];
+    launch.handle(T0, Event::Looked(there.map(|(seat, how)| sighting(seat, how)).into()));
+    assert_eq!(effects(&mut launch), [Effect::Over { left: vec![member(FIRST).id] }]);
+    assert_eq!(launch.trouble(), Some("no right"));
+}
+
+#[test]
+fn the_end_does_not_wait_to_see_what_may_not_be_seen() {
+    let mut launch = two_up(0);
+    launch.handle(T0, Event::Finish);
+    effects(&mut launch);
+    let both = vec![member(FIRST).id, member(SECOND).id];
+    launch.handle(T0, Event::Terminated(both));
+    assert_eq!(effects(&mut launch), [Effect::Look]);
+    let trouble = "no right".to_owned();
+    launch.handle(T0, Event::NotLooked { trouble, may_pass: false });
+    assert_eq!(effects(&mut launch), [Effect::Over { left: Vec::new() }]);
 }
 
 #[test]
@@ -228,7 +275,7 @@ impl World {
                 })
             }
             Turn::Look => Some(self.seen()),
-            Turn::Blind => Some(Event::NotLooked { trouble: "blind".to_owned() }),
+            Turn::Blind => Some(Event::NotLooked { trouble: "blind".to_owned(), may_pass: true }),
             Turn::Speak(index) => {
                 let name = member(pick(index, self)?).id.0;
                 Some(Event::Heard(WorkerId::new(name).expect("a legal name")))
@@ -248,7 +295,7 @@ impl World {
                 }
                 if !is_well {
                     let trouble = "no".to_owned();
-                    return Some(Event::NotTerminated { members, trouble });
+                    return Some(Event::NotTerminated { members, trouble, may_pass: true });
                 }
                 for (seat, condition) in &mut self.there {
                     if members.contains(&member(*seat).id) {

@@ -45,7 +45,7 @@ pub struct ChannelArgs {
     #[arg(long, env = "S3BL_CHANNEL", value_name = "NAME")]
     pub channel: Option<String>,
     /// Server of NATS; several with commas between them
-    #[arg(long, env = "S3BL_NATS_URL", value_name = "URL")]
+    #[arg(long, env = "S3BL_NATS_URL", hide_env_values = true, value_name = "URL")]
     pub nats_url: Option<String>,
     /// Credentials file of NATS
     #[arg(long, env = "S3BL_NATS_CREDENTIALS", value_name = "FILE")]

@@ -1,6 +1,6 @@
 //! `config`: what a configuration comes to.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -15,6 +15,7 @@ use crate::config::{self, Merged, is_properties, told};
 use crate::exit::Exit;
 use crate::face::words::printable;
 use crate::failure::CommandFailure;
+use crate::fleet::masked;
 use crate::talk;
 
 /// Flags of every command that say how to talk, and no value that a run goes by.
@@ -92,7 +93,11 @@ fn value(argument: &Arg, matches: &ArgMatches, merged: &Merged) -> Option<Shown>
         Some(long) => long.to_owned(),
         None => argument.get_value_names()?.first()?.to_string(),
     };
-    let values: Vec<String> = raw.map(|value| value.to_string_lossy().into_owned()).collect();
+    let shown = |value: &OsStr| match name.as_str() {
+        "nats-url" => masked(&value.to_string_lossy()),
+        _ => value.to_string_lossy().into_owned(),
+    };
+    let values: Vec<String> = raw.map(shown).collect();
     let env = argument.get_env().map(|it| it.to_string_lossy().into_owned());
     let from = if source == ValueSource::DefaultValue {
         "default".to_owned()

@@ -117,6 +117,7 @@ impl LaunchPlan {
             LaunchKind::Ec2 { settings, boot, region, profile } => {
                 let mut settings = settings.as_ref().clone();
                 if let Some(boot) = boot {
+                    no_secret_in_user_data(place)?;
                     let script = boot.script(run, place, &options);
                     settings.user_data = Some(script.into_bytes());
                 }
@@ -201,8 +202,13 @@ impl LaunchPlan {
         words.extend(place.worker_words());
         words.extend(["--join-key-file".to_owned(), INPUT.to_owned()]);
         words.extend(options);
+        let secret = place.secret();
         Ok(ProcessLauncher::new(ProcessSettings {
             program,
+            environment: secret
+                .map(|(name, value)| (name.into(), value.into()))
+                .into_iter()
+                .collect(),
             arguments: words.into_iter().map(Into::into).collect(),
             key: key.reveal().to_owned(),
             folder,
@@ -282,6 +288,16 @@ fn boot(args: &Ec2Args) -> Result<Option<user_data::Boot>, CommandFailure> {
         )
     })?;
     user_data::Boot::new(place, args.ec2_program.as_deref()).map(Some)
+}
+
+/// Whoever may look at an instance sees its user data.
+fn no_secret_in_user_data(place: &Place) -> Result<(), CommandFailure> {
+    if place.secret().is_none() {
+        return Ok(());
+    }
+    let error = anyhow!("the address of NATS has a password, which user data would show to many");
+    Err(CommandFailure::usage(error)
+        .advise("name a --nats-credentials FILE that the image has, or bring --ec2-user-data FILE"))
 }
 
 fn check_user_data(data: Option<&[u8]>) -> Result<(), CommandFailure> {

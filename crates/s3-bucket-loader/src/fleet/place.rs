@@ -12,7 +12,7 @@ use s3bl_core::ledger::RunHeader;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
 use serde::{Deserialize, Serialize};
 
-use super::LaunchPlan;
+use super::{LaunchPlan, nats_url};
 use crate::args::{BucketArgs, ChannelArgs, Transport};
 use crate::failure::CommandFailure;
 
@@ -153,10 +153,14 @@ impl Place {
         }
     }
 
-    /// Keeps the place in a run's folder.
+    /// Keeps the place in a run's folder, but no secret of its address.
     pub(crate) fn keep(&self, folder: &Path) -> Result<(), CommandFailure> {
         let path = file_in(folder);
-        let text = serde_json::to_string_pretty(self).map_err(CommandFailure::could_not_run)?;
+        let mut kept = self.clone();
+        if let TransportPlace::Nats { url, .. } = &mut kept.transport {
+            *url = nats_url::masked(url);
+        }
+        let text = serde_json::to_string_pretty(&kept).map_err(CommandFailure::could_not_run)?;
         std::fs::write(&path, text + "\n")
             .with_context(|| format!("write `{}`", path.display()))
             .map_err(CommandFailure::could_not_run)
@@ -173,9 +177,14 @@ impl Place {
                 return Err(CommandFailure::could_not_run(error));
             }
         };
-        let place = serde_json::from_str(&text)
+        let mut place: Self = serde_json::from_str(&text)
             .with_context(|| format!("understand `{}`", path.display()))
             .map_err(CommandFailure::could_not_run)?;
+        if let TransportPlace::Nats { url, .. } = &mut place.transport
+            && nats_url::is_masked(url)
+        {
+            *url = with_secret(url)?;
+        }
         Ok(Some(place))
     }
 
@@ -213,11 +222,26 @@ impl Place {
 
     /// The flags with which a worker finds this place, as a line for a shell.
     pub(crate) fn worker_flags(&self) -> String {
-        let words = self.worker_words();
+        let mut words = self.worker_words();
+        if let TransportPlace::Nats { url, .. } = &self.transport
+            && nats_url::has_secret(url)
+        {
+            words.extend(["--nats-url".to_owned(), nats_url::masked(url)]);
+        }
         shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
     }
 
-    /// The flags with which a worker finds this place, as words.
+    /// What of this place stands in no command line: a variable of the environment.
+    pub(crate) fn secret(&self) -> Option<(&'static str, &str)> {
+        match &self.transport {
+            TransportPlace::Nats { url, .. } if nats_url::has_secret(url) => {
+                Some((nats_url::VARIABLE, url))
+            }
+            TransportPlace::Nats { .. } | TransportPlace::Aws { .. } => None,
+        }
+    }
+
+    /// The flags with which a worker finds this place, as words, but for [`Self::secret`].
     pub(crate) fn worker_words(&self) -> Vec<String> {
         let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let channel = ("channel", Some(self.channel.clone()));
@@ -230,7 +254,7 @@ impl Place {
             ],
             TransportPlace::Nats { url, credentials, ca, .. } => vec![
                 ("transport", Some("nats".to_owned())),
-                ("nats-url", Some(url.clone())),
+                ("nats-url", Some(url.clone()).filter(|url| !nats_url::has_secret(url))),
                 channel,
                 ("nats-credentials", shown(credentials)),
                 ("nats-ca", shown(ca)),
@@ -254,6 +278,16 @@ impl Place {
     }
 }
 
+/// The address of which this was kept, from the environment.
+fn with_secret(kept: &str) -> Result<String, CommandFailure> {
+    let variable = nats_url::VARIABLE;
+    let given = std::env::var(variable).ok().filter(|given| nats_url::masked(given) == kept);
+    given.ok_or_else(|| {
+        let error = anyhow!("the run was over NATS at `{kept}`, and its password was not kept");
+        CommandFailure::usage(error).advise(format!("set {variable} to the whole address"))
+    })
+}
+
 fn file_in(folder: &Path) -> PathBuf {
     folder.join("fleet.json")
 }
@@ -265,7 +299,9 @@ pub(crate) fn channel_failure(error: ChannelError) -> CommandFailure {
             "name another --channel; or, if that run is over, remove it by `s3-bucket-loader cleanup`"
         }
         ChannelErrorKind::Unreachable => "check the address, the network and the region",
-        ChannelErrorKind::Credentials => "check the credentials of the transport",
+        ChannelErrorKind::Credentials => {
+            "check the credentials of the transport, and the clock of this machine if it is named above"
+        }
         ChannelErrorKind::Denied => "allow what is named above to this user or role",
         ChannelErrorKind::Invalid => return CommandFailure::usage(error),
         ChannelErrorKind::Other => "see what the transport said above",

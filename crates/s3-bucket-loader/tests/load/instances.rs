@@ -1,154 +1,31 @@
-//! Workers that the master launches as EC2 instances, in moto's EC2. What boots them is the test: it takes the user data
-//! that EC2 was given and runs them as root where `/usr/local/bin` and `/run` are their own, with an instance metadata
-//! service that tells the instance's id.
-//!
-//! Long because one cloud, and what it takes to boot in it, serves all of these tests.
+//! Workers that the master launches as EC2 instances, in moto's EC2.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use s3bl_testkit::{Instance, Kind, Server, Tool, Tree};
+use s3bl_testkit::{Host, Kind, Network, Server};
 use serde_json::Value;
 
-use crate::fleet_stage::{FleetStage, Running, Talk, start};
-use crate::stage::{Ended, Stage, many_files};
-
-/// A key that is found nowhere but where it was put.
-const KEY: &str = "canary-key-of-the-tests-0123456789abcdef";
-const REGION: &str = "us-east-1";
-
-/// A fleet with an EC2 of its own.
-struct Cloud {
-    fleet: FleetStage,
-    image: String,
-    subnets: Vec<String>,
-    group: String,
-}
-
-impl Cloud {
-    fn new(label: &str) -> Self {
-        let stage = Stage::at(Server::start(Kind::Moto).unwrap(), label);
-        let fleet = FleetStage::over(stage, None).with_key(KEY);
-        let ask = |arguments: &[&str]| -> Value {
-            serde_json::from_str(&fleet.aws(arguments).unwrap()).unwrap()
-        };
-        let ec2 = |what: &str, query: &str| -> Vec<String> {
-            let mut found: Vec<String> =
-                serde_json::from_value(ask(&["ec2", what, "--query", query])).unwrap();
-            found.sort();
-            found
-        };
-        let image = ec2("describe-images", "Images[].ImageId").remove(0);
-        let subnets = ec2("describe-subnets", "Subnets[].SubnetId");
-        let group = ec2("describe-security-groups", "SecurityGroups[].GroupId").remove(0);
-        let key = ["--name", "/s3bl/key", "--type", "SecureString", "--value", KEY];
-        fleet.aws(&[&["ssm", "put-parameter"][..], &key].concat()).unwrap();
-        // The program, as far as an instance needs to fetch it: it is on this machine already.
-        let program = fleet.stage.home.path().join("program");
-        let real = fleet.stage.program().get_program().to_owned();
-        let script = format!("#!/bin/sh\nexec {} \"$@\"\n", real.display());
-        std::fs::write(&program, script).unwrap();
-        let to = format!("s3://{}/program", fleet.stage.bucket);
-        fleet.aws(&["s3", "cp", program.to_str().unwrap(), &to]).unwrap();
-        Self { fleet, image, subnets: subnets[..2].to_vec(), group }
-    }
-
-    /// A master that launches so many instances.
-    fn master(&self, tree: &Tree, workers: u32) -> Command {
-        let fleet = &self.fleet;
-        let mut command = fleet.master(tree, workers);
-        command.args(["--launcher", "ec2", "--region", REGION, "--ec2-image", &self.image]);
-        command.args(["--ec2-instance-type", "t3.micro", "--ec2-security-group", &self.group]);
-        command.args(["--ec2-subnet", &self.subnets.join(","), "--ec2-join-key", "ssm:/s3bl/key"]);
-        command.args(["--ec2-program", &format!("s3://{}/program", fleet.stage.bucket)]);
-        command
-    }
-
-    /// The instances that carry the channel's tag, by id.
-    fn instances(&self) -> BTreeMap<String, Value> {
-        let filter = format!("Name=tag:s3bl-channel,Values={}", self.fleet.channel);
-        let ask = ["ec2", "describe-instances", "--filters", &filter];
-        let query = ["--query", "Reservations[].Instances[]"];
-        let reply = self.fleet.aws(&[&ask[..], &query].concat()).unwrap();
-        let instances: Vec<Value> = serde_json::from_str(&reply).unwrap();
-        let id = |it: &Value| it["InstanceId"].as_str().unwrap().to_owned();
-        instances.into_iter().map(|instance| (id(&instance), instance)).collect()
-    }
-
-    fn running(&self) -> Vec<String> {
-        let is_running = |it: &Value| it["State"]["Name"] == "running";
-        self.instances().into_iter().filter(|(_, it)| is_running(it)).map(|(id, _)| id).collect()
-    }
-
-    fn await_running(&self, count: usize) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let running = self.running();
-            if running.len() == count {
-                return running;
-            }
-            assert!(Instant::now() < deadline, "{:#?}", self.instances());
-        }
-    }
-
-    #[track_caller]
-    fn assert_all_gone(&self, launched: usize) {
-        let instances = self.instances();
-        assert_eq!(instances.len(), launched, "{instances:#?}");
-        for instance in instances.values() {
-            assert_eq!(instance["State"]["Name"], "terminated", "{instance:#}");
-        }
-    }
-
-    fn user_data(&self, id: &str) -> Vec<u8> {
-        use base64::Engine as _;
-        let ask = ["ec2", "describe-instance-attribute", "--attribute", "userData"];
-        let query = ["--instance-id", id, "--query", "UserData.Value", "--output", "text"];
-        let text = self.fleet.aws(&[&ask[..], &query].concat()).unwrap();
-        base64::engine::general_purpose::STANDARD.decode(text.trim()).unwrap()
-    }
-
-    /// Runs an instance's user data. What it asks of systemd goes to `off` in the folder.
-    fn boot(&self, id: &str, folder: &Path) -> (Instance, Running) {
-        let metadata = Instance::start_as(id).unwrap();
-        let [fakes, local] = ["fakes", "local"].map(|name| folder.join(name));
-        for folder in [&fakes, &local] {
-            std::fs::create_dir_all(folder).unwrap();
-        }
-        let off = folder.join("off");
-        for name in ["systemctl", "poweroff", "shutdown"] {
-            let path = fakes.join(name);
-            let script = format!("#!/bin/sh\necho \"$0 $*\" >> {}\n", off.display());
-            std::fs::write(&path, script).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let aws = Tool::Aws.command(&self.fleet.stage.server.endpoint_url()).unwrap();
-        symlink(aws.get_program(), fakes.join("aws")).unwrap();
-        let script = folder.join("user-data");
-        std::fs::write(&script, self.user_data(id)).unwrap();
-        let own =
-            "mount -t tmpfs none /run && mount --bind \"$1\" /usr/local/bin && exec bash \"$2\"";
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", own, "sh"]);
-        command.arg(&local).arg(&script).env_clear();
-        command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", fakes.display()));
-        command.env("HOME", folder).env("AWS_ENDPOINT_URL", self.fleet.stage.server.endpoint_url());
-        command.env("AWS_ACCESS_KEY_ID", Server::ACCESS_KEY);
-        command.env("AWS_SECRET_ACCESS_KEY", Server::SECRET_KEY);
-        command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint_url());
-        let said = std::fs::File::create(folder.join("said")).unwrap();
-        let command = command.stdout(said.try_clone().unwrap()).stderr(said).stdin(Stdio::null());
-        (metadata, Running::of(command.spawn().unwrap()))
-    }
-}
+use crate::cloud::{Cloud, KEY, REGION, assert_no_secret_in};
+use crate::fleet_stage::{Talk, start};
+use crate::stage::{Ended, many_files};
 
 #[test]
 fn instances_boot_by_their_user_data_load_a_tree_and_are_terminated() {
-    let (cloud, tree) = (Cloud::new("instances"), many_files(300));
-    let stage = &cloud.fleet.stage;
+    match Network::or_skip(2).unwrap() {
+        Some(network) => network.centre().within(|| {
+            let server = Server::start_at(Kind::Moto, network.centre().ip()).unwrap();
+            assert_boot_load_and_go(&Cloud::at(server, "instances"), network.hosts());
+        }),
+        // All but the networks.
+        None => assert_boot_load_and_go(&Cloud::new("instances"), &[]),
+    }
+}
+
+/// Two instances boot on these hosts, or without networks of their own.
+#[track_caller]
+fn assert_boot_load_and_go(cloud: &Cloud, hosts: &[Host]) {
+    let (stage, tree) = (&cloud.fleet.stage, many_files(300));
     let master = start(&mut cloud.master(&tree, 2));
     let ids = cloud.await_running(2);
     let instances = cloud.instances();
@@ -174,16 +51,26 @@ fn instances_boot_by_their_user_data_load_a_tree_and_are_terminated() {
     assert_eq!(subnets, cloud.subnets);
 
     let folders: Vec<_> = ids.iter().map(|id| stage.home.path().join(id)).collect();
-    let booted: Vec<_> =
-        ids.iter().zip(&folders).map(|(id, folder)| cloud.boot(id, folder)).collect();
+    let boot = |(index, id): (usize, &String)| match hosts.get(index) {
+        Some(host) => cloud.boot_on(host, id, &folders[index]),
+        None => cloud.boot(id, &folders[index]),
+    };
+    let booted: Vec<_> = ids.iter().enumerate().map(boot).collect();
     master.ended().expect(0);
-    for ((_metadata, script), folder) in booted.into_iter().zip(&folders) {
+    for ((metadata, script), folder) in booted.into_iter().zip(&folders) {
+        // Of the script, and of the worker.
+        for path in ["/latest/meta-data/instance-id", "/latest/meta-data/spot/instance-action"] {
+            let answered = metadata.answered();
+            assert!(answered.iter().any(|(_, target, _)| target == path), "{answered:?}");
+        }
         let said = || std::fs::read_to_string(folder.join("said")).unwrap();
         assert_eq!(script.ended().code, Some(0), "{}", said());
         let off = std::fs::read_to_string(folder.join("off")).unwrap();
         assert!(off.ends_with("systemctl poweroff\n"), "{off}");
         let script = std::fs::read_to_string(folder.join("user-data")).unwrap();
-        assert!(!script.contains(KEY) && !said().contains(KEY));
+        for secret in [KEY, Server::SECRET_KEY] {
+            assert!(!script.contains(secret) && !said().contains(secret));
+        }
     }
     stage.assert_arrived(&tree);
     let report = stage.report();
@@ -193,25 +80,6 @@ fn instances_boot_by_their_user_data_load_a_tree_and_are_terminated() {
     assert_no_secret_in(&stage.run_folder());
     cloud.assert_all_gone(2);
     cloud.fleet.assert_nothing_left();
-}
-
-/// Ledger, log, reports and whatever else a run keeps.
-fn assert_no_secret_in(folder: &Path) {
-    let mut looked_at = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            assert_no_secret_in(&path);
-            continue;
-        }
-        let bytes = std::fs::read(&path).unwrap();
-        for secret in [KEY, Server::SECRET_KEY] {
-            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!is_there, "{secret} in {}", path.display());
-        }
-        looked_at += 1;
-    }
-    assert!(looked_at > 0, "{} is empty", folder.display());
 }
 
 #[test]
@@ -397,15 +265,6 @@ fn what_was_launched_is_kept_until_its_time_is_over_or_ctrl_c() {
     cloud.fleet.stage.assert_arrived(&tree);
 }
 
-/// A stopped instance that has the source.
-fn source_host(cloud: &Cloud) -> String {
-    let run = ["ec2", "run-instances", "--image-id", &cloud.image, "--count", "1"];
-    let query = ["--query", "Instances[0].InstanceId", "--output", "text"];
-    let id = cloud.fleet.aws(&[&run[..], &query].concat()).unwrap().trim().to_owned();
-    cloud.fleet.aws(&["ec2", "stop-instances", "--instance-ids", &id]).unwrap();
-    id
-}
-
 fn state(cloud: &Cloud, id: &str) -> String {
     let ask = ["ec2", "describe-instances", "--instance-ids", id];
     let query = ["--query", "Reservations[0].Instances[0].State.Name", "--output", "text"];
@@ -415,7 +274,7 @@ fn state(cloud: &Cloud, id: &str) -> String {
 #[test]
 fn a_source_host_runs_as_long_as_the_run_and_its_commands_are_around_it() {
     let (cloud, tree) = (Cloud::new("source-host"), many_files(20));
-    let host = source_host(&cloud);
+    let host = cloud.stopped_host();
     let home = cloud.fleet.stage.home.path();
     let source = home.join("mounted");
     std::fs::create_dir(&source).unwrap();

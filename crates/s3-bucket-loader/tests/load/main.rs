@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod arrives;
+mod canary;
 mod catalogue;
 mod chaos;
 mod cleanup;
+mod clock;
+mod cloud;
 mod confined;
 mod copier;
 mod doctor;
@@ -20,6 +23,7 @@ mod hard_links;
 mod hooks;
 mod input;
 mod instances;
+mod instances_trouble;
 mod interrupted;
 mod large;
 mod late;

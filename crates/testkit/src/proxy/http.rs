@@ -34,6 +34,12 @@ impl Head {
         }
     }
 
+    /// All of it as text, lines as they came.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.lines.join("\r\n")
+    }
+
     /// A request's method, as `PUT`.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -68,6 +74,13 @@ impl Head {
             let found = line.split(':').next().unwrap_or_default();
             position == 1 || !found.eq_ignore_ascii_case(name)
         });
+    }
+
+    /// Says another length in place of the one that the head says.
+    pub(super) fn set_length(&mut self, length: usize) {
+        self.remove("content-length");
+        self.remove("transfer-encoding");
+        self.lines.push(format!("Content-Length: {length}"));
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::http::{Change, Head};
+use super::query;
 
 /// What is done to a request. Offsets count bytes of a body, from 0, framing excluded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,15 @@ pub enum Fault {
     AnswerEarly(Reply),
     /// The server gets the whole request and does it; the client gets this instead of the server's answer.
     AnswerAfterForward(Reply),
+    /// The client gets the reply with other words in it: the first `old` after the first `after` becomes `new`.
+    RewriteReply {
+        /// What comes before.
+        after: String,
+        /// What stands there.
+        old: String,
+        /// What the client reads there.
+        new: String,
+    },
 }
 
 impl Fault {
@@ -96,6 +106,17 @@ impl Reply {
         Self { status, headers: vec![content_type], body: body.into_bytes() }
     }
 
+    /// An error of EC2, or of another service with its protocol.
+    #[must_use]
+    pub fn ec2_error(status: u16, code: &str) -> Self {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{code}</Code>\
+             <Message>Made by a test.</Message></Error></Errors><RequestID>testkit</RequestID></Response>"
+        );
+        let content_type = ("Content-Type".to_owned(), "text/xml;charset=UTF-8".to_owned());
+        Self { status, headers: vec![content_type], body: body.into_bytes() }
+    }
+
     /// The same answer with one header more.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -117,7 +138,7 @@ impl Reply {
     }
 }
 
-type Predicate = Box<dyn Fn(&Head) -> bool + Send>;
+type Predicate = Box<dyn Fn(&Head, &[u8]) -> bool + Send>;
 
 /// One fault, the requests that it is for, and how many of them it hits. A request takes the first rule that matches
 /// it and has not been used up.
@@ -162,10 +183,29 @@ impl Rule {
         self.when(move |head| head.target().contains(&text))
     }
 
+    /// Only calls of this name, as `RunInstances`: of services that are called by a form, as EC2 and SNS are, or by a header,
+    /// as SQS is.
+    #[must_use]
+    pub fn action(mut self, action: &'static str) -> Self {
+        self.predicates
+            .push(Box::new(move |head, body| query::action(head, body).as_deref() == Some(action)));
+        self
+    }
+
+    /// Only calls by a form that has this value for this name.
+    #[must_use]
+    pub fn form(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        self.predicates.push(Box::new(move |_, body| {
+            query::value(body, name).as_deref() == Some(value.as_str())
+        }));
+        self
+    }
+
     /// Only requests for whose head this is true; conditions add up.
     #[must_use]
     pub fn when(mut self, predicate: impl Fn(&Head) -> bool + Send + 'static) -> Self {
-        self.predicates.push(Box::new(predicate));
+        self.predicates.push(Box::new(move |head, _| predicate(head)));
         self
     }
 
@@ -177,8 +217,8 @@ impl Rule {
     }
 
     /// The fault for this request, if the rule is for it; counts it.
-    pub(super) fn claim(&mut self, head: &Head) -> Option<Fault> {
-        if self.left == 0 || !self.predicates.iter().all(|matches| matches(head)) {
+    pub(super) fn claim(&mut self, head: &Head, body: &[u8]) -> Option<Fault> {
+        if self.left == 0 || !self.predicates.iter().all(|matches| matches(head, body)) {
             return None;
         }
         if self.spared > 0 {

@@ -1,5 +1,6 @@
 //! moto's server: AWS services in the memory of one Python process.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
@@ -10,12 +11,15 @@ use crate::tool;
 
 pub(super) static PROGRAM: Program = Program { name: "moto", launch };
 
-fn launch(_directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
+fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
     let lease = PortLease::take()?;
     let port = lease.number();
+    let script = directory.join("moto_server.py");
+    fs::write(&script, include_str!("moto_server.py"))?;
+    let arguments = [script.into(), "-H".into(), ip.to_string().into(), "-p".into()];
     Ok(Launch {
-        program: tool::installed("moto_server")?,
-        arguments: vec!["-H".into(), ip.to_string().into(), "-p".into(), port.to_string().into()],
+        program: tool::installed("python")?,
+        arguments: arguments.into_iter().chain([port.to_string().into()]).collect(),
         environment: vec![("PYTHONUNBUFFERED", "1".into())],
         address: SocketAddrV4::new(ip, port),
         ready: Ready::Answers { port, path: "/moto-api/" },

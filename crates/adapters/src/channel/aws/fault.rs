@@ -11,6 +11,7 @@ use s3bl_port::channel::{ChannelError, ChannelErrorKind};
 use s3bl_port::queue::QueueError;
 
 use super::call::Operation;
+use crate::aws::ClockOff;
 
 /// The kind of trouble, as far as anything here depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) enum Meaning {
     Denied,
     /// There are no credentials, or they are not accepted.
     Credentials,
+    /// Signatures are not accepted, and the clock of this machine is off.
+    Clock(ClockOff),
     /// Nobody answered, or somebody else.
     Unreachable,
     /// The service has trouble of its own.
@@ -111,6 +114,7 @@ impl Fault {
             Meaning::Missing
             | Meaning::JustDeleted
             | Meaning::Credentials
+            | Meaning::Clock(_)
             | Meaning::Unreachable
             | Meaning::Busy => true,
             Meaning::Exists | Meaning::Stale | Meaning::Denied | Meaning::Refused => false,
@@ -123,7 +127,7 @@ impl Fault {
     pub(super) fn of_channel(self, what: &str, place: &str) -> ChannelError {
         let kind = match self.meaning {
             Meaning::Denied => ChannelErrorKind::Denied,
-            Meaning::Credentials => ChannelErrorKind::Credentials,
+            Meaning::Credentials | Meaning::Clock(_) => ChannelErrorKind::Credentials,
             Meaning::Unreachable => ChannelErrorKind::Unreachable,
             Meaning::Missing
             | Meaning::JustDeleted
@@ -161,6 +165,9 @@ impl fmt::Display for Fault {
             }
             Meaning::Credentials => {
                 write!(formatter, "there are no credentials that {service} accepts")
+            }
+            Meaning::Clock(clock) => {
+                write!(formatter, "{service} does not accept signatures, and {clock}")
             }
             Meaning::Unreachable => write!(
                 formatter,
@@ -202,7 +209,13 @@ where
             let is_busy = status == 429 || status >= 500;
             match said.err().code() {
                 _ if is_busy => Meaning::Busy,
-                Some(code) => meaning_of_code(operation, code).unwrap_or(Meaning::Refused),
+                Some(code) => {
+                    let meaning = meaning_of_code(operation, code).unwrap_or(Meaning::Refused);
+                    match (meaning, ClockOff::seen(said.raw())) {
+                        (Meaning::Credentials, Some(clock)) => Meaning::Clock(clock),
+                        (meaning, _) => meaning,
+                    }
+                }
                 // Both services name a code, so this is somebody else.
                 None => Meaning::Unreachable,
             }
@@ -258,6 +271,7 @@ fn meaning_of_code(operation: Operation, code: &str) -> Option<Meaning> {
         | "MissingAuthenticationToken"
         | "OptInRequired"
         | "RequestExpired"
+        | "RequestTimeTooSkewed"
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException" => Meaning::Credentials,
         "OverLimit"

@@ -6,6 +6,8 @@ use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use s3bl_port::launcher::LaunchError;
 
+use crate::aws::ClockOff;
+
 /// A call that failed.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -45,8 +47,11 @@ impl Fault {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let Call { name, permission } = call;
-        let said = match error {
-            SdkError::ServiceError(said) => said.into_err(),
+        let (said, clock) = match error {
+            SdkError::ServiceError(said) => {
+                let clock = ClockOff::seen(said.raw());
+                (said.into_err(), clock)
+            }
             // The enum is open to new kinds; no reply came in any of them.
             lost @ (SdkError::ConstructionFailure(_)
             | SdkError::TimeoutError(_)
@@ -70,10 +75,17 @@ impl Fault {
         let words = match hint(&code) {
             Some(Hint::Flag(flag)) => format!("{what}: EC2 refuses {name}: check {flag}"),
             Some(Hint::Denied) => format!("{what}: the credentials do not allow {permission}"),
+            Some(Hint::Credentials) => match clock {
+                Some(clock) => format!("{what}: EC2 refuses the signature, and {clock}"),
+                None => format!("{what}: there are no credentials that EC2 accepts"),
+            },
             Some(Hint::Quota) => {
                 format!(
                     "{what}: the account's quota is used up; ask for more, or for fewer workers"
                 )
+            }
+            Some(Hint::Protected) => {
+                format!("{what}: EC2 protects it; take its termination protection away")
             }
             Some(Hint::Capacity) => format!("{what}: EC2 has no capacity for it just now"),
             Some(Hint::Busy) => format!("{what}: EC2 has trouble with {name}"),
@@ -99,7 +111,9 @@ impl Fault {
 enum Hint {
     Flag(&'static str),
     Denied,
+    Credentials,
     Quota,
+    Protected,
     Capacity,
     Busy,
 }
@@ -107,9 +121,14 @@ enum Hint {
 /// Source: Amazon EC2 API Reference, "Error codes for the Amazon EC2 API" (read 2026-11).
 fn hint(code: &str) -> Option<Hint> {
     Some(match code {
-        "UnauthorizedOperation" | "AuthFailure" | "Blocked" | "OptInRequired" | "AccessDenied" => {
-            Hint::Denied
-        }
+        "UnauthorizedOperation" | "Blocked" | "OptInRequired" | "AccessDenied" => Hint::Denied,
+        "AuthFailure"
+        | "ExpiredToken"
+        | "InvalidClientTokenId"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "SignatureDoesNotMatch" => Hint::Credentials,
+        "OperationNotPermitted" => Hint::Protected,
         "InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" | "InvalidAMIID.Unavailable" => {
             Hint::Flag("--ec2-image")
         }
@@ -137,7 +156,11 @@ fn hint(code: &str) -> Option<Hint> {
         | "UnfulfillableCapacity"
         | "MaxSpotInstanceCountExceeded"
         | "SpotMaxPriceTooLow" => Hint::Capacity,
-        "RequestLimitExceeded"
+        "EC2ThrottledException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "Throttling"
+        | "ThrottlingException"
         | "InternalError"
         | "InternalFailure"
         | "ServerInternal"

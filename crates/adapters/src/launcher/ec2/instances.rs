@@ -1,6 +1,7 @@
 //! Instances: launched, found by their tags, terminated.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -14,7 +15,6 @@ use aws_sdk_ec2::types::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Zoned;
 use s3bl_core::id::RunId;
 use s3bl_core::launch::{Condition, Member, MemberId, Seat, Sighting};
 use s3bl_port::launcher::{LaunchError, Launcher};
@@ -49,6 +49,8 @@ pub struct Ec2Launcher {
     settings: Ec2Settings,
     /// How often there was no capacity for a seat: the next subnet may have some.
     declined: Mutex<BTreeMap<Seat, usize>>,
+    /// Whether somebody was told that impaired instances are not seen.
+    is_warned: AtomicBool,
 }
 
 impl Ec2Launcher {
@@ -68,7 +70,8 @@ impl Ec2Launcher {
         let client = client(region, profile).await?;
         let channel = channel.unwrap_or(run.as_str()).to_owned();
         let run = run.to_string();
-        Ok(Self { client, run, channel, settings, declined: Mutex::default() })
+        let (declined, is_warned) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { client, run, channel, settings, declined, is_warned })
     }
 
     /// Asks whether instances could be launched and found, without launching any: what it needs, and what came of it. Whether
@@ -106,8 +109,8 @@ impl Ec2Launcher {
         let settings = &self.settings;
         let subnet = self.subnet(seat);
         let tags = |kind| {
-            let made = Zoned::now().strftime("%Y%m%d_%H%M%S");
-            let name = format!("s3bl-{}-{seat}-{made}", self.channel);
+            // A time of its own would make a request that is repeated another one, which EC2 refuses: the run tells when it was.
+            let name = format!("s3bl-{}-{seat}-{}", self.channel, self.run);
             let tags = [
                 (RUN_TAG, self.run.clone()),
                 (CHANNEL_TAG, self.channel.clone()),
@@ -223,6 +226,25 @@ impl Ec2Launcher {
     }
 }
 
+impl Ec2Launcher {
+    /// Terminates one after the other; why the last one could not be that could not. What may pass counts more.
+    async fn terminate_each(&self, ids: &[String]) -> Option<LaunchError> {
+        let mut refused: Option<LaunchError> = None;
+        for id in ids {
+            match self.terminate_some(std::slice::from_ref(id)).await {
+                Err(fault) if !fault.is_missing() => {
+                    let counts_more = refused.as_ref().is_some_and(|error| error.may_pass);
+                    if !counts_more || fault.error.may_pass {
+                        refused = Some(fault.error);
+                    }
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        refused
+    }
+}
+
 fn profile(typed: &str) -> IamInstanceProfileSpecification {
     let builder = IamInstanceProfileSpecification::builder();
     match typed.starts_with("arn:") {
@@ -312,6 +334,14 @@ impl Launcher for Ec2Launcher {
             Ok(impaired) => impaired,
             // One of them went while it was looked at.
             Err(fault) if fault.is_missing() => BTreeSet::new(),
+            // What is there is known all the same, and what became of it.
+            Err(fault) if !fault.error.may_pass => {
+                if !self.is_warned.swap(true, Ordering::Relaxed) {
+                    let error: &dyn std::error::Error = &fault.error;
+                    tracing::warn!(error, "nobody sees whether instances are impaired");
+                }
+                BTreeSet::new()
+            }
             Err(fault) => return Err(fault.error),
         };
         let sighting = |instance: &Instance| {
@@ -325,21 +355,19 @@ impl Launcher for Ec2Launcher {
 
     async fn terminate(&self, members: &[MemberId]) -> Result<(), LaunchError> {
         let ids: Vec<String> = members.iter().map(|member| member.0.clone()).collect();
+        let mut refused = None;
         for ids in ids.chunks(TERMINATED_AT_ONCE) {
             match self.terminate_some(ids).await {
                 Ok(()) => {}
-                // EC2 terminates none of them when it does not know one.
-                Err(fault) if fault.is_missing() => {
-                    for id in ids {
-                        match self.terminate_some(std::slice::from_ref(id)).await {
-                            Err(fault) if !fault.is_missing() => return Err(fault.error),
-                            Ok(()) | Err(_) => {}
-                        }
+                Err(fault) if ids.len() == 1 || fault.error.may_pass => {
+                    if !fault.is_missing() {
+                        refused = Some(fault.error);
                     }
                 }
-                Err(fault) => return Err(fault.error),
+                // EC2 terminates none of them when it does not know one, or protects one.
+                Err(_) => refused = self.terminate_each(ids).await.or(refused),
             }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 }

@@ -8,7 +8,7 @@
 //! | `s3bl-run` | the run |
 //! | `s3bl-channel` | the channel |
 //! | `s3bl-seat` | the seat, as `3.1` |
-//! | `Name` | `s3bl-<channel>-<seat>-<time>` |
+//! | `Name` | `s3bl-<channel>-<seat>-<run>`; a run's name begins with its time |
 //!
 //! What the tags say is all that is known of instances: a master that was killed between the request and the reply finds
 //! them again.
