@@ -6,6 +6,7 @@ mod arrives;
 mod catalogue;
 mod chaos;
 mod cleanup;
+mod clustered;
 mod confined;
 mod copier;
 mod doctor;
