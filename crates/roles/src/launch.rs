@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cause::with_causes;
 use crate::clock::Clock;
+use s3bl_core::cause::with_causes;
 
 /// Calls of a launcher that are under way at once: services of clouds admit few of them a second.
 const CALLS_MAX: usize = 4;

@@ -1,11 +1,11 @@
 //! Leads a run: a master in this process, its crew, and a face to look at.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use s3bl_core::cause::causes;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::{RunHeader, WriteTally};
 use s3bl_core::master::Ending;
@@ -240,10 +240,8 @@ async fn remove_channel(settings: &LeadSettings, run: &RunId) -> u64 {
         Ok(()) => 0,
         Err(error) => {
             let mut words = format!("the run's channel could not be removed: {error}");
-            let mut cause = error.source();
-            while let Some(source) = cause {
-                words.push_str(&format!("\n  because: {source}"));
-                cause = source.source();
+            for cause in causes(&error) {
+                words.push_str(&format!("\n  because: {cause}"));
             }
             let next = settings.place.command(&format!("cleanup {run}"));
             talk::say(&format!("{words}\n  next: {next}"));

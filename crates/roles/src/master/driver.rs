@@ -24,10 +24,10 @@ use super::crawl::{self, CrawlMessage, CrawlSwitches};
 use super::keeper::{Gone, Keeper};
 use super::pump::{self, Incoming};
 use super::trouble::{Door, Patience, Troubles};
-use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::launch::{CrewDoor, Expectation, Sign};
 use crate::view::{Base, RunView};
+use s3bl_core::cause::with_causes;
 
 mod dispatch;
 

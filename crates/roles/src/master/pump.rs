@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::trouble::{Door, Troubles};
-use crate::cause::with_causes;
+use s3bl_core::cause::with_causes;
 
 /// Messages that wait for the driver before the pumps wait too.
 const CHANNEL_MAX: usize = 64;

@@ -12,7 +12,7 @@ use s3bl_core::task::{Class, Failure};
 use s3bl_port::queue::QueueError;
 use tokio::time::Instant;
 
-use crate::cause::with_causes;
+use s3bl_core::cause::with_causes;
 
 /// A part of the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,9 +29,9 @@ use super::gate::Gate;
 use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Second, Shared};
 use super::meter::Meter;
 use super::wish::{self, Wish};
-use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::pacing::Pace;
+use s3bl_core::cause::with_causes;
 
 /// The doors that a worker needs.
 pub struct WorkerDoors {

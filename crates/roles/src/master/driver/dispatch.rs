@@ -12,9 +12,9 @@ use s3bl_core::wire::{TaskMessage, UploadStep, UploadWork, WireFinding, encode};
 use s3bl_port::ledger::{Ledger, LedgerError};
 
 use super::{Driver, Errand, MasterError, PAUSE};
-use crate::cause::with_causes;
 use crate::master::keeper::{Gone, Rested};
 use crate::master::trouble::Door;
+use s3bl_core::cause::with_causes;
 
 impl Driver {
     /// Puts a batch on the queue.
