@@ -165,10 +165,7 @@ impl Worker {
             self.held.values().map(|held| held.extended.after(self.extend_every())).min();
         let lapse = self.held.values().filter(|held| !held.is_finished).map(|held| held.until);
         let silence = self.heard.map(|heard| heard.after(self.settings.silence_max));
-        let end = match self.leaving {
-            Some(leaving) => leaving.until,
-            None => silence,
-        };
+        let end = self.leaving.and_then(|leaving| leaving.until).or(silence);
         let report = Some(self.reported.after(self.report_every()));
         report.into_iter().chain(extension).chain(lapse).chain(end).min()
     }
@@ -358,7 +355,9 @@ impl Worker {
     /// Does whatever the state now allows. Called after every event.
     fn advance(&mut self, now: Timestamp) {
         let heard = *self.heard.get_or_insert(now);
-        if self.leaving.is_none() && now >= heard.after(self.settings.silence_max) {
+        // One that leaves in no hurry waits no longer for a master that is gone: its results may never get away.
+        let has_no_end = self.leaving.is_none_or(|leaving| leaving.until.is_none());
+        if has_no_end && now >= heard.after(self.settings.silence_max) {
             let until = now.after(self.settings.silent_drain_max);
             self.leave(Departure::MasterSilent, Some(until));
         }

@@ -263,3 +263,21 @@ fn a_worker_without_a_master_finishes_what_it_holds_if_it_has_the_time() {
     assert!(said.contains(&Effect::Release { delivery: 1 }), "{said:?}");
     assert_eq!(said.last(), Some(&Effect::Exit));
 }
+
+#[test]
+fn a_worker_that_leaves_in_no_hurry_does_not_wait_for_a_master_that_is_gone() {
+    let mut worker = worker();
+    let held = [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 7)];
+    effects(&mut worker, held);
+    // Its result cannot be sent any more.
+    let finished = Event::Finished { pass: Pass::Write, task: TaskId(1) };
+    effects(&mut worker, [Event::Drain { until: None }, finished]);
+    let gone = NOW.after(WorkerSettings::default().silence_max);
+    assert!(worker.poll_timeout().is_some_and(|due| due <= gone));
+
+    worker.handle(gone, Event::TimedOut);
+
+    let said: Vec<Effect> = std::iter::from_fn(|| worker.poll_effect()).collect();
+    assert!(said.contains(&Effect::Release { delivery: 7 }), "{said:?}");
+    assert_eq!(said.last(), Some(&Effect::Exit));
+}

@@ -1,7 +1,7 @@
 //! A bucket behind the S3 protocol.
 //!
 //! `open` finds region and credentials, `probe` what the service checks, `store` is the door, `attempt` the one wrapper
-//! that repeats requests and owns what is ambiguous about them, `classify` what an error means, `style` and `headers` what
+//! that repeats requests and owns what is ambiguous about them, `reach` whether the service is there at all, `classify` what an error means, `style` and `headers` what
 //! objects carry beside their bytes.
 
 mod attempt;
@@ -9,6 +9,7 @@ mod classify;
 mod headers;
 mod open;
 mod probe;
+mod reach;
 mod store;
 mod style;
 

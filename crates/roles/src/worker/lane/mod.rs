@@ -360,14 +360,18 @@ impl Context {
     /// Tells the driver that every entry of a batch has its outcome: of what is written, once that survives a crash of the
     /// machine.
     pub(super) async fn finished(&self, batch: &Arc<Batch>) {
-        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
-        if pass == Pass::Write
+        if batch.pass == Pass::Write
             && let Err(error) = self.store.persist().await
         {
-            let failure = error.failure();
-            return self.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+            return self.cannot_go_on(batch, error.failure()).await;
         }
         self.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+    }
+
+    /// Tells the driver that no batch can come to anything.
+    pub(super) async fn cannot_go_on(&self, batch: &Batch, failure: Failure) {
+        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
+        self.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
     }
 
     /// Tells the driver; a driver that is gone needs no telling.

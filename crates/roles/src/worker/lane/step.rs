@@ -165,7 +165,10 @@ pub(super) async fn conclude(
         }
         Err(Trouble::Abandoned) => {}
         Err(Trouble::Source(error)) => {
-            abort(context, key, id).await;
+            // As with the store: what this worker has lost others may have.
+            if context.source.loss().is_none() {
+                abort(context, key, id).await;
+            }
             refuse(context, batch, error.failure(1)).await;
         }
         Err(Trouble::Store(error)) => break_off(context, batch, (key, id), &error).await,
