@@ -170,8 +170,11 @@ async fn run_master(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view));
     let resume = place.command(&format!("resume {}", header.run));
+    let note = |has_begun| prepared.probe.iter().for_each(|probe| probe.note(has_begun));
+    note(true);
     let outcome = master.run(interrupted).await;
     let outcome = outcome.map_err(|error| CommandFailure::could_not_run(error).advise(resume))?;
+    note(!outcome.ledger.phases().map_err(ledger_failure)?.is_empty());
     while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }

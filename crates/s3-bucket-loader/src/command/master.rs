@@ -2,16 +2,19 @@
 
 use std::path::Path;
 
+use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{BatchSettings, CopierKind, Destination, RunSettings};
 
-use super::load::{lead_run, new_run, prepare_new, show};
+use super::load::{clearing_away, lead_run, new_run, prepare_new, show};
 use super::{Stage, drift};
 use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::fleet::{Crew, FleetCrew, JoinKey, LaunchPlan, Place, find_key, make_key};
+use crate::lead::Led;
 use crate::source_host::SourceHostCare;
+use crate::wiring::Prepared;
 use crate::{home, settings, talk};
 
 /// Entries of one batch over a transport that is paid by the message: as many as fit, since their outcomes travel with
@@ -28,14 +31,32 @@ async fn lead_new(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailu
     let settings = settings_of(&args.job, &args.fleet)?;
     let lease = settings.batch.lease;
     let bucket = &args.job.bucket;
-    let launch = LaunchPlan::of(&args.launch, bucket.region.as_ref(), bucket.profile.as_ref())?;
+    // What is typed is looked at before anything is tried.
+    LaunchPlan::of(&args.launch, bucket.region.as_ref(), bucket.profile.as_ref())?;
     // What can be known before a run is made: the transport answers, and the key can be read.
     let named_key = find_key(args.join_key.join_key_file.as_deref(), None)?;
     let probe = Place::new(&args.channel, bucket, Some("probe"), lease)?;
     probe.open().await?;
     let run = home::new_run();
     let (prepared, settings) = prepare_new(stage, &run, settings, None).await?;
-    let (ledger, header) = new_run(stage, run, settings)?;
+    let probe = prepared.probe.clone();
+    let led = lead_prepared(stage, args, named_key, new_run(stage, run, settings), prepared);
+    let led = clearing_away(probe, led).await?;
+    let led = drift::at_end(stage, led, args.drift.drift_report).await?;
+    Ok(show(stage, &led))
+}
+
+/// Leads a new run whose doors are open.
+async fn lead_prepared(
+    stage: &Stage,
+    args: &MasterArgs,
+    named_key: Option<JoinKey>,
+    made: Result<(SqliteLedger, RunHeader), CommandFailure>,
+    prepared: Prepared,
+) -> Result<Led, CommandFailure> {
+    let (ledger, header) = made?;
+    let (bucket, lease) = (&args.job.bucket, header.settings.batch.lease);
+    let launch = LaunchPlan::of(&args.launch, bucket.region.as_ref(), bucket.profile.as_ref())?;
     let folder = stage.home.run_folder(&header.run);
     let name = Some(header.run.as_str());
     let place = Place {
@@ -56,9 +77,7 @@ async fn lead_new(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailu
         }
     };
     let crew = fleet_crew(stage, &header, &place, &key, key_file.as_deref()).await?;
-    let led = lead_run(stage, Box::new(ledger), &header, prepared, crew).await?;
-    let led = drift::at_end(stage, led, args.drift.drift_report).await?;
-    Ok(show(stage, &led))
+    lead_run(stage, Box::new(ledger), &header, prepared, crew).await
 }
 
 /// The crew that comes to a place, launched or not.

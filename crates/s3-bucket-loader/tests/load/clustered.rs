@@ -65,6 +65,7 @@ fn replicas_on_a_single_server_are_refused_by_name() {
 
     assert!(refused.stderr.contains("ask for fewer replicas"), "{}", refused.stderr);
     fleet.assert_nothing_left();
+    fleet.stage.assert_bucket_empty();
 }
 
 #[test]

@@ -175,4 +175,6 @@ fn a_channel_is_removed_even_if_its_broker_is_away_just_at_the_end() {
 
     master.ended().expect(6);
     fleet.assert_nothing_left();
+    // Nor is the marker by which it tried the store: nothing had begun.
+    fleet.stage.assert_bucket_empty();
 }

@@ -15,6 +15,6 @@ mod style;
 
 pub(crate) use attempt::{Attempts, GivenUp};
 pub use open::{Bucket, ConnectError, ConnectSettings, connect};
-pub use probe::{Checks, probe};
+pub use probe::{Checks, PROBE_KEY, probe};
 pub use store::S3Store;
 pub use style::{ObjectStyle, StyleError};
