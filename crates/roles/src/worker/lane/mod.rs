@@ -379,6 +379,21 @@ impl Context {
         let _ = self.events.send(event).await;
     }
 
+    /// As [`Self::block`], for a read of an entry, which is named if it does not come back.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        batch: &Arc<Batch>,
+        index: usize,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let batch = Arc::clone(batch);
+        self.block(move |context| {
+            let _reading = context.meter.reads.begin(&batch, index);
+            work(context)
+        })
+        .await
+    }
+
     /// Runs something that blocks on a thread that may wait.
     pub(super) async fn block<T: Send + 'static>(
         self: &Arc<Self>,

@@ -115,11 +115,11 @@ pub(super) async fn begin(context: &Arc<Context>, batch: &Arc<Batch>, step: &Upl
 /// Opens the file, if it is the version that was begun.
 async fn open(
     context: &Arc<Context>,
-    batch: &Batch,
+    batch: &Arc<Batch>,
     plan: &UploadPlan,
 ) -> Result<Arc<dyn SourceFile>, SourceError> {
     let path = batch.entries[0].path.clone();
-    let file = context.block(move |context| context.source.open(&path)).await?;
+    let file = context.read(batch, 0, move |context| context.source.open(&path)).await?;
     let facts = file.facts();
     if plan.is_of(facts.size, facts.mtime) {
         return Ok(file.into());
