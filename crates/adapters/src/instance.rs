@@ -3,7 +3,6 @@
 //! The official client fetches the token, renews it and finds the endpoint (`AWS_EC2_METADATA_SERVICE_ENDPOINT`, then the
 //! profile, then 169.254.169.254). What follows from a notice is not decided here.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use aws_config::imds::Client;
@@ -11,6 +10,7 @@ use aws_config::imds::client::error::ImdsError;
 use aws_config::provider_config::ProviderConfig;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, Connector};
+use s3bl_core::cause::causes;
 use serde::Deserialize;
 
 /// How long one question may take, the token included. The service is on the same host.
@@ -111,11 +111,5 @@ impl InstanceMetadata {
 
 /// The last of the causes, which names what happened; those above it wrap it.
 fn root_cause(error: &ImdsError) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        words = source.to_string();
-        cause = source.source();
-    }
-    words
+    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -4,10 +4,11 @@
 //! go out as values. The crate's `clippy.toml` forbids the clock, the file system, threads and hash order, so
 //! that a run of the machines can be repeated from a seed.
 //!
-//! Reading order: the words (`id`, `unit`, `limit`, `path`, `checksum`), what is moved (`toc`, `metadata`,
+//! Reading order: the words (`id`, `unit`, `limit`, `path`, `checksum`, `cause`), what is moved (`toc`, `metadata`,
 //! `plan`, `task`), how it is judged (`validate`, `retry`, `throttle`), how it travels (`wire`), what is
 //! remembered (`ledger`), who decides (`master`, `worker`), who starts workers (`launch`), what is said at the end (`report`).
 
+pub mod cause;
 pub mod checksum;
 pub mod id;
 pub mod launch;

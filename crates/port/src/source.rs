@@ -69,6 +69,12 @@ pub trait Source: Send + Sync {
         facts.size == entry.size && facts.mtime == entry.mtime
     }
 
+    /// Why nothing of this source can be read any more, if that has become known: what failed since did not fail for its own
+    /// sake. A directory is never lost: each of its files may be in a file system of its own.
+    fn loss(&self) -> Option<Failure> {
+        None
+    }
+
     /// How this source is read best.
     fn habits(&self) -> Habits {
         Habits::default()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use s3bl_core::cause::with_causes;
 use s3bl_core::id::WorkerId;
 use s3bl_core::launch::{Effect, Event, Launch, LaunchSettings, MemberId};
 use s3bl_port::launcher::Launcher;
@@ -9,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cause::with_causes;
 use crate::clock::Clock;
 
 /// Calls of a launcher that are under way at once: services of clouds admit few of them a second.

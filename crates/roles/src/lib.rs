@@ -3,7 +3,6 @@
 //! No decision is made here that core could make, and no vendor is named. `master` and `worker` are the roles, `launch`
 //! starts the workers where a master is asked to, `pacing` holds what both sides of a store share, `view` is what faces look at.
 
-mod cause;
 mod clock;
 pub mod launch;
 pub mod master;

@@ -95,6 +95,7 @@ impl Pace {
             limit: self.limit.load(Ordering::Relaxed),
             rate: (rate > 0.0).then_some(rate),
             has_backlog: false,
+            hanging_reads: 0,
         }
     }
 

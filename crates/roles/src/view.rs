@@ -138,6 +138,7 @@ fn total_progress(standing: &Standing<'_>) -> Progress {
         total.activity.in_flight += progress.activity.in_flight;
         total.activity.limit += progress.activity.limit;
         total.activity.has_backlog |= progress.activity.has_backlog;
+        total.activity.hanging_reads += progress.activity.hanging_reads;
         if let Some(rate) = progress.activity.rate {
             *total.activity.rate.get_or_insert(0.0) += rate;
         }

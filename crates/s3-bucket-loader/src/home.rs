@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use s3bl_adapters::ledger::sqlite::SqliteLedger;
@@ -181,6 +182,14 @@ impl Home {
 /// A ledger that cannot be used.
 pub(crate) fn ledger_failure(error: LedgerError) -> CommandFailure {
     CommandFailure { exit: Exit::CouldNotRun, error: error.into(), advice: None }
+}
+
+/// How long ago the run of this name began; `None` if it is no name that [`new_run`] makes.
+pub(crate) fn age_of(run: &str) -> Option<Duration> {
+    let moment = run.get(.."20261123-114700".len())?;
+    let began = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", moment).ok()?;
+    let began = began.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    Duration::try_from(jiff::Timestamp::now().duration_since(began)).ok()
 }
 
 /// Makes the name of a new run: its moment to the millisecond, so that names sort as runs began, and two characters of

@@ -1,11 +1,11 @@
 //! Leads a run: a master in this process, its crew, and a face to look at.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use s3bl_core::cause::causes;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::{RunHeader, WriteTally};
 use s3bl_core::master::Ending;
@@ -170,8 +170,11 @@ async fn run_master(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let master = MasterRole::new(doors, led_how, cores.clamp(1, 8), Arc::clone(view));
     let resume = place.command(&format!("resume {}", header.run));
+    let note = |has_begun| prepared.probe.iter().for_each(|probe| probe.note(has_begun));
+    note(true);
     let outcome = master.run(interrupted).await;
     let outcome = outcome.map_err(|error| CommandFailure::could_not_run(error).advise(resume))?;
+    note(!outcome.ledger.phases().map_err(ledger_failure)?.is_empty());
     while let Some(worker) = locals.join_next().await {
         worker.context("a worker broke down")?.context("a worker could not work")?;
     }
@@ -240,10 +243,8 @@ async fn remove_channel(settings: &LeadSettings, run: &RunId) -> u64 {
         Ok(()) => 0,
         Err(error) => {
             let mut words = format!("the run's channel could not be removed: {error}");
-            let mut cause = error.source();
-            while let Some(source) = cause {
-                words.push_str(&format!("\n  because: {source}"));
-                cause = source.source();
+            for cause in causes(&error) {
+                words.push_str(&format!("\n  because: {cause}"));
             }
             let next = settings.place.command(&format!("cleanup {run}"));
             talk::say(&format!("{words}\n  next: {next}"));

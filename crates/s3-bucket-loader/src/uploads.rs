@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use s3bl_adapters::store::s3::PROBE_KEY;
 use s3bl_core::ledger::{Record, RunHeader};
 use s3bl_core::path::KeyMap;
 use s3bl_core::plan::UploadMark;
@@ -11,11 +12,32 @@ use s3bl_port::ledger::{Ledger, LedgerError};
 use s3bl_port::store::{Store, UploadId};
 
 use crate::failure::CommandFailure;
-use crate::home::ledger_failure;
+use crate::home::{age_of, ledger_failure};
 use crate::wiring::{self, Prepared};
 
 /// How far the clock of a store may be behind ours.
 const SKEW_MAX: Duration = Duration::from_mins(15);
+
+/// How old the upload of a probe is that nobody will abort any more: a probe takes a moment.
+const PROBE_AGE: Duration = Duration::from_hours(1);
+
+/// Aborts the uploads of probes whose process was killed, which no ledger knows. By their names they are this program's, and
+/// tell when they were made. A store that does not list them keeps them.
+pub(crate) async fn abort_old_probes(store: &dyn Store, keys: &KeyMap) {
+    let beginning = format!("{}{PROBE_KEY}", keys.prefix());
+    let listed = match store.uploads(&beginning).await {
+        Ok(listed) => listed,
+        Err(error) => return tracing::debug!(%error, "uploads of old probes cannot be listed"),
+    };
+    for upload in listed {
+        let token = upload.key.strip_prefix(&beginning);
+        let is_old = token.and_then(age_of).is_some_and(|age| age >= PROBE_AGE);
+        let Some(key) = keys.own(&upload.key).filter(|_| is_old) else { continue };
+        if let Err(error) = store.abort_upload(&key, &upload.id).await {
+            tracing::warn!(%error, "the upload of an old probe cannot be aborted");
+        }
+    }
+}
 
 /// Uploads that are to be aborted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

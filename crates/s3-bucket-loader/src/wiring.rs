@@ -34,6 +34,7 @@ use s3bl_s3::ErrorKind;
 
 use crate::failure::CommandFailure;
 use crate::fleet::lane_settings;
+use crate::marker_probe::MarkerProbe;
 
 /// The doors of a run, open and checked.
 pub(crate) struct Prepared {
@@ -49,6 +50,10 @@ pub(crate) struct Prepared {
     pub second: Option<Second>,
     /// The directory that is written to, if it is one.
     pub tree: Option<DirectoryStore>,
+    /// The bucket that is written to, if it is one.
+    pub bucket: Option<Bucket>,
+    /// What was written to try the bucket, and goes again if the run does not begin.
+    pub probe: Option<MarkerProbe>,
 }
 
 /// Fixed access keys, for the server within this program.
@@ -80,7 +85,17 @@ pub(crate) async fn prepare(
                 None => None,
             };
             let tree = Some(tree);
-            return Ok(Prepared { source, open_store, checks, second, tree, before_validate });
+            let (bucket, probe) = (None, None);
+            return Ok(Prepared {
+                source,
+                open_store,
+                checks,
+                second,
+                tree,
+                before_validate,
+                bucket,
+                probe,
+            });
         }
     };
     let bucket = open_bucket(place, keys).await?;
@@ -91,9 +106,10 @@ pub(crate) async fn prepare(
     };
     let style = ObjectStyle::new(&settings.transfer, checks).map_err(CommandFailure::usage)?;
     let style = Arc::new(style);
-    let open_store = Arc::new(OpenBucket { bucket, style });
+    let open_store = Arc::new(OpenBucket { bucket: bucket.clone(), style });
     let before_validate = Gate::open();
-    Ok(Prepared { source, open_store, checks, second: None, tree: None, before_validate })
+    let (second, tree, bucket, probe) = (None, None, Some(bucket), None);
+    Ok(Prepared { source, open_store, checks, second, tree, before_validate, bucket, probe })
 }
 
 /// Opens the bucket behind a directory. Whoever wrote its objects, content and size are what is compared; and a mount knows

@@ -82,6 +82,26 @@ impl Operation {
         }
     }
 
+    /// Returns the action of IAM that a policy has to allow for it. Of a copy that of its destination; its source takes
+    /// `s3:GetObject`. Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3"
+    /// (read 2026-11).
+    pub const fn right(self) -> &'static str {
+        match self {
+            Self::PutObject
+            | Self::CreateMultipartUpload
+            | Self::UploadPart
+            | Self::CompleteMultipartUpload
+            | Self::CopyObject => "s3:PutObject",
+            Self::HeadObject | Self::GetObject => "s3:GetObject",
+            Self::DeleteObject => "s3:DeleteObject",
+            Self::ListObjectsV2 | Self::HeadBucket => "s3:ListBucket",
+            Self::CreateBucket => "s3:CreateBucket",
+            Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
+            Self::ListParts => "s3:ListMultipartUploadParts",
+            Self::ListMultipartUploads => "s3:ListBucketMultipartUploads",
+        }
+    }
+
     /// Returns whether the operation can change anything at the store.
     pub const fn is_write(self) -> bool {
         match self {
@@ -239,6 +259,13 @@ impl Error {
         &self.detail.message
     }
 
+    /// Returns the right that the request takes, if it was denied and the store's words do not name what is missing
+    /// themselves, as AWS does.
+    pub fn missing_right(&self) -> Option<&'static str> {
+        let is_told = self.detail.message.contains("not authorized to perform");
+        (self.kind == ErrorKind::AccessDenied && !is_told).then(|| self.operation.right())
+    }
+
     /// Returns the store's identifier of the request, for its support.
     pub fn request_id(&self) -> Option<&str> {
         self.detail.request_id.as_deref()
@@ -290,7 +317,11 @@ impl fmt::Display for Error {
         if let Some(id) = request_id {
             write!(formatter, ", request {id}")?;
         }
-        formatter.write_str(")")
+        formatter.write_str(")")?;
+        match self.missing_right() {
+            Some(right) => write!(formatter, "; it takes the right {right}"),
+            None => Ok(()),
+        }
     }
 }
 

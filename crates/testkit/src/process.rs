@@ -132,6 +132,11 @@ impl Process {
         self.wait_until_ready()
     }
 
+    /// How it shows that it works.
+    pub(crate) fn ready(&self) -> Ready {
+        self.launch.ready
+    }
+
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddrV4 {
         self.launch.address
@@ -148,13 +153,18 @@ impl Process {
     }
 
     fn wait_until_ready(&mut self) -> Result<(), StartError> {
+        self.wait_until(self.launch.ready)
+    }
+
+    /// Returns when the server gives this sign.
+    pub(crate) fn wait_until(&mut self, sign: Ready) -> Result<(), StartError> {
         let program = self.launch.program.display().to_string();
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Err(StartError::Exited { program, status, log: log_tail(&self.directory) });
             }
-            if self.is_ready() {
+            if self.gives(sign) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -165,8 +175,8 @@ impl Process {
         }
     }
 
-    fn is_ready(&self) -> bool {
-        match self.launch.ready {
+    fn gives(&self, sign: Ready) -> bool {
+        match sign {
             Ready::Answers { port, path } => {
                 answers_ok(SocketAddrV4::new(*self.launch.address.ip(), port), path)
             }

@@ -4,6 +4,8 @@
 mod juicefs;
 mod moto;
 mod nats;
+mod nats_access;
+mod nats_cluster;
 mod rights;
 mod s3fs;
 mod seaweed;
@@ -17,6 +19,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use nats::Nats;
+pub use nats_access::{NatsCertificates, NatsUsers};
+pub use nats_cluster::NatsCluster;
 pub use rights::{Asked, Keys, Rights};
 pub use s3fs::S3fs;
 pub use yas3fs::Yas3fs;

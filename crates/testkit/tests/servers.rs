@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use s3bl_testkit::{Kind, Nats, Server, Tool};
+use s3bl_testkit::{Kind, Nats, NatsCluster, Server, Tool};
 
 #[test]
 fn seaweed_stores_what_the_aws_cli_uploads() {
@@ -106,6 +106,22 @@ fn nats_comes_again_at_the_same_address_and_leaves_nothing_behind() {
     drop(server);
     assert!(!is_running(second));
     assert!(!store.exists());
+}
+
+#[test]
+fn a_cluster_that_lost_a_node_is_whole_again_when_it_is_started_again() {
+    let mut cluster = NatsCluster::start().unwrap();
+    let process = cluster.node(1).process_id().unwrap();
+    assert_eq!(cluster.urls().split(',').count(), 3);
+
+    assert_eq!(cluster.kill("node-1"), 1);
+    assert!(!is_running(process));
+    cluster.start_again(1).unwrap();
+
+    let processes = [0, 1, 2].map(|number| cluster.node(number).process_id().unwrap());
+    assert!(!processes.contains(&process) && processes.into_iter().all(is_running));
+    drop(cluster);
+    assert!(!processes.into_iter().any(is_running));
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! What cannot be: each refusal says what was tried, on what, and what to do next.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use s3bl_adapters::channel::nats::{NatsChannel, NatsSettings};
 use s3bl_core::id::WorkerId;
 use s3bl_port::channel::{Channel, ChannelError, ChannelErrorKind};
-use s3bl_testkit::Nats;
+use s3bl_testkit::{Nats, NatsCertificates};
 
 use super::NatsBench;
 use crate::bench::{Bench, LONG_LEASE, Pair, receive_one, run, send_many};
@@ -228,15 +226,10 @@ async fn an_occupied_channel_says_how_it_is_cleared() {
 
 #[tokio::test]
 async fn tls_takes_the_authority_that_was_named_and_no_other() {
-    let directory = tempfile::tempdir().unwrap();
-    let ca_file = write_certificates(directory.path());
-    let file = |name: &str| directory.path().join(name).display().to_string();
-    let server = Nats::start_with(&format!(
-        "jetstream: enabled\ntls {{ cert_file: {:?}, key_file: {:?} }}",
-        file("server.pem"),
-        file("server.key"),
-    ))
-    .unwrap();
+    let certificates = NatsCertificates::new().unwrap();
+    let ca_file = certificates.authority();
+    let configuration = format!("jetstream: enabled\n{}", certificates.configuration());
+    let server = Nats::start_with(&configuration).unwrap();
     let bench = NatsBench::of(&server);
     let settings = bench.settings(LONG_LEASE);
 
@@ -250,21 +243,7 @@ async fn tls_takes_the_authority_that_was_named_and_no_other() {
     // A server that offers no TLS is refused where an authority is named.
     let plain = NatsBench::of(&Nats::shared().unwrap()).settings(LONG_LEASE);
     refused(NatsSettings { ca_file: Some(ca_file), ..plain.clone() }).await;
-    let error = refused(NatsSettings { ca_file: Some(file("server.key").into()), ..plain }).await;
+    let error = refused(NatsSettings { ca_file: Some(certificates.key()), ..plain }).await;
     assert_eq!(error.kind, ChannelErrorKind::Invalid);
     assert!(error.message.contains("server.key"), "{error}");
-}
-
-/// Writes the certificate of an authority, and what it certifies for 127.0.0.1; returns the first.
-fn write_certificates(directory: &Path) -> PathBuf {
-    let mut root = CertificateParams::default();
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-    let leaf = leaf.signed_by(&key, &root).unwrap();
-    fs::write(directory.join("ca.pem"), root.pem()).unwrap();
-    fs::write(directory.join("server.pem"), leaf.pem()).unwrap();
-    fs::write(directory.join("server.key"), key.serialize_pem()).unwrap();
-    directory.join("ca.pem")
 }

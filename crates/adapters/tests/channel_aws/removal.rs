@@ -1,9 +1,13 @@
 //! What is removed, and what is not.
 
-use aws_sdk_sns::types::Tag;
-use s3bl_port::channel::Channel as _;
+use std::time::Duration;
 
-use crate::support::{Scene, join, lead, run};
+use aws_sdk_sns::types::Tag;
+use s3bl_core::id::WorkerId;
+use s3bl_port::channel::Channel as _;
+use s3bl_testkit::proxy::Rule;
+
+use crate::support::{Scene, join, lead, run, sqs, sqs_error};
 
 #[tokio::test]
 async fn everything_of_the_run_goes_also_what_dead_workers_left() {
@@ -95,4 +99,44 @@ async fn a_half_made_channel_is_refused_to_others_and_completed_by_its_run() {
     assert!(scene.queues().await.is_empty());
     lead(&scene.channel()).await;
     assert_eq!(scene.queues().await, ["results", "toc"].map(|end| scene.part(end)));
+}
+
+#[tokio::test]
+async fn the_queue_that_a_worker_of_this_name_left_to_an_older_run_is_made_anew() {
+    let scene = Scene::new();
+    let channel = scene.channel();
+    scene.make_queue("ctl-worker-1", Some("run-old")).await;
+    scene.make_queue("ctl-worker-2", Some("run-old")).await;
+    scene.make_queue("ctl-worker-3", None).await;
+    let send = scene.sqs().send_message().queue_url(scene.queue_url("ctl-worker-1"));
+    send.message_body("an old document").send().await.unwrap();
+    lead(&channel).await;
+
+    let end = join(&channel, "worker-1").await;
+
+    assert_eq!(end.control.receive(Duration::ZERO).await.unwrap(), None);
+    let tags = scene.sqs().list_queue_tags().queue_url(scene.queue_url("ctl-worker-1"));
+    let tags = tags.send().await.unwrap().tags.unwrap_or_default();
+    assert_eq!(tags.get("s3bl-run").map(String::as_str), Some("run-a"));
+    // What nobody joins as is left to its run, and what has no run's tag is nobody's to take.
+    assert!(scene.queues().await.contains(&scene.part("ctl-worker-2")));
+    let refused = channel.join(&WorkerId::new("worker-3").unwrap()).await;
+    assert!(refused.is_err_and(|error| error.message.contains("made by somebody else")));
+    assert!(scene.queues().await.contains(&scene.part("ctl-worker-3")));
+}
+
+#[tokio::test]
+async fn a_left_queue_that_may_not_be_removed_is_named_with_the_run_to_clean_up() {
+    let scene = Scene::new();
+    scene.make_queue("ctl-worker-1", Some("run-old")).await;
+    lead(&scene.channel()).await;
+    let no_right = "User: somebody is not authorized to perform: sqs:DeleteQueue";
+    let denied = Rule::always(sqs_error(400, "AccessDeniedException", no_right));
+    let proxy = scene.proxy([sqs(denied, "DeleteQueue")]);
+    let channel = scene.channel_at(&proxy.endpoint_url());
+
+    let refused = channel.join(&WorkerId::new("worker-1").unwrap()).await;
+
+    let Err(error) = refused else { panic!("it joins") };
+    assert!(error.message.contains("`s3-bucket-loader cleanup run-old`"), "{error}");
 }

@@ -8,10 +8,12 @@ use crate::planted::{self, Bug};
 use crate::unit::Timestamp;
 use crate::wire::{Progress, WORKERS_SHOWN_MAX, WorkerReport, WorkerStanding, WorkerState};
 
-/// The workers of a run. Memory: one record per worker that ever spoke.
+/// The workers of a run. Memory: one record per worker that ever spoke, and one for each batch that one holds.
 #[derive(Debug, Default)]
 pub struct Fleet {
     members: BTreeMap<WorkerId, Member>,
+    /// Who was the last to say that it holds a batch, and has not said otherwise since.
+    holders: BTreeMap<TaskId, WorkerId>,
 }
 
 /// One worker, as it last described itself.
@@ -32,6 +34,8 @@ pub struct Member {
     /// Since when it has said of itself that it holds nothing and waits.
     idle_since: Option<Timestamp>,
     holding: Vec<TaskId>,
+    /// Whether somebody else has had a batch since that it said it holds: its lease lapsed.
+    has_lapsed: bool,
     sequence: u64,
 }
 
@@ -45,21 +49,43 @@ impl Fleet {
             return false;
         }
         let first = if is_fresh { Progress::default() } else { report.progress };
-        let trouble = report.trouble.clone();
+        // One that had left and is there again has begun anew.
+        let has_returned = report.state != WorkerState::Shutdown
+            && known.is_some_and(|member| member.state == WorkerState::Shutdown);
+        let inherited = known.filter(|_| !has_returned).and_then(|member| member.trouble.clone());
         let member = Member {
             heard: now,
             state: report.state,
             progress: report.progress,
             earlier: known.map_or(first, |member| member.earlier),
             document: report.document,
-            trouble: trouble.or_else(|| known.and_then(|member| member.trouble.clone())),
+            trouble: report.trouble.clone().or(inherited),
             idle_since: (report.state == WorkerState::Idle)
                 .then(|| known.and_then(|member| member.idle_since).unwrap_or(now)),
             holding: report.holding.clone(),
+            has_lapsed: false,
             sequence: report.sequence,
         };
-        self.members.insert(report.worker.clone(), member);
+        let before = self.members.insert(report.worker.clone(), member);
+        for task in before.map(|member| member.holding).unwrap_or_default() {
+            if self.holders.get(&task) == Some(&report.worker) {
+                self.holders.remove(&task);
+            }
+        }
+        for task in &report.holding {
+            self.note_had(*task, &report.worker);
+            self.holders.insert(*task, report.worker.clone());
+        }
         true
+    }
+
+    /// Notes that a worker has, or had, a batch: whoever else said that it holds it has lost it.
+    pub(super) fn note_had(&mut self, task: TaskId, worker: &WorkerId) {
+        if let Some(holder) = self.holders.get(&task).filter(|holder| *holder != worker)
+            && let Some(member) = self.members.get_mut(holder)
+        {
+            member.has_lapsed = true;
+        }
     }
 
     /// Every worker that ever spoke, in the order of their names.
@@ -127,6 +153,24 @@ impl Fleet {
         self.living(now, patience).count()
     }
 
+    /// Workers that came, said why they do not take part, and are not there.
+    pub(super) fn refusals(&self) -> usize {
+        let has_refused = |it: &&Member| it.state == WorkerState::Shutdown && it.trouble.is_some();
+        self.members.values().filter(has_refused).count()
+    }
+
+    /// Living workers whose last words may still come. One that lost a batch and has not spoken for as long as `dead` is
+    /// dead: its lease would not have lapsed otherwise.
+    pub(super) fn awaited(
+        &self,
+        now: Timestamp,
+        patience: Duration,
+        dead: Duration,
+    ) -> impl Iterator<Item = &Member> {
+        let is_dead = move |it: &&Member| it.has_lapsed && now.since(it.heard) >= dead;
+        self.living(now, patience).filter(move |member| !is_dead(member))
+    }
+
     /// Whether every living worker goes by the document or a later one and satisfies `test`.
     pub(super) fn all(
         &self,
@@ -135,12 +179,19 @@ impl Fleet {
         document: (u64, u64),
         test: impl Fn(WorkerState) -> bool,
     ) -> bool {
-        self.living(now, patience).all(|member| member.document >= document && test(member.state))
+        self.living(now, patience).all(|member| member.goes_by(document) && test(member.state))
     }
 
     fn living(&self, now: Timestamp, patience: Duration) -> impl Iterator<Item = &Member> {
         self.members.values().filter(move |member| {
             member.state != WorkerState::Shutdown && now.since(member.heard) < patience
         })
+    }
+}
+
+impl Member {
+    /// Whether it has heard the document, or a later one.
+    pub(super) fn goes_by(&self, document: (u64, u64)) -> bool {
+        self.document >= document
     }
 }

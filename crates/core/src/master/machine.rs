@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::book::Book;
 use super::upload::Uploads;
-use super::{Effect, Ending, Event, Fleet, MasterSettings, Phase, Wait};
+use super::{Effect, Ending, Event, Fleet, MasterSettings, Member, Phase, Wait};
 use crate::id::{Epoch, RunId, TaskId, WorkerId};
 use crate::ledger::{Record, Recovered, ValidateTally, WorkerTally, WriteTally};
 use crate::planted::{self, Bug};
@@ -58,6 +58,8 @@ pub struct Master {
     /// The run document that told workers to drain.
     stopped_by: (u64, u64),
     interruptions: u32,
+    /// Workers that were asked for in all: those that were expected first, and all that may be launched in their place.
+    workers_asked: usize,
     /// Why nobody who launches workers has any hope of one.
     forsaken: Option<String>,
     /// Whether no result can come any more.
@@ -103,6 +105,7 @@ impl Master {
         let uploads = Uploads::new(run_settings.batch.content_max, recovered.steps);
         let mut master = Self {
             uploads,
+            workers_asked: settings.workers_expected + settings.workers_replaced_max,
             run,
             run_settings,
             settings,
@@ -305,22 +308,30 @@ impl Master {
                     self.enter(now, Phase::Shutdown);
                 }
             }
-            Phase::Shutdown => {
-                let is_alone = self.fleet.alive(now, self.silence_max()) == 0;
-                let is_late = now >= self.entered.after(self.settings.farewell_max);
-                if (is_alone || is_late) && self.pending.is_empty() {
-                    self.end();
-                }
-            }
+            Phase::Shutdown => self.advance_shutdown(now),
         }
         if !self.is_over && now >= self.published.after(self.publish_every()) {
             self.publish(now);
         }
     }
 
+    fn advance_shutdown(&mut self, now: Timestamp) {
+        let is_alone = self.awaited(now).next().is_none();
+        let is_late = now >= self.entered.after(self.settings.farewell_max);
+        if (is_alone || is_late) && self.pending.is_empty() {
+            self.end();
+        }
+    }
+
+    /// Ends a run that never began. There may be nobody to wait for, and then nothing that would happen.
+    fn end_unbegun(&mut self, now: Timestamp) {
+        self.enter(now, Phase::Shutdown);
+        self.advance_shutdown(now);
+    }
+
     fn advance_initialized(&mut self, now: Timestamp) {
         if self.stop.is_some() {
-            self.enter(now, Phase::Shutdown);
+            self.end_unbegun(now);
             return;
         }
         let alive = self.fleet.alive(now, self.silence_max());
@@ -336,11 +347,16 @@ impl Master {
             } else {
                 self.enter_write(now);
             }
+        } else if alive == 0 && self.fleet.refusals() >= self.workers_asked {
+            let (refused, asked) = (self.fleet.refusals(), self.workers_asked);
+            let message = format!("no worker takes part: {refused} of {asked} have refused");
+            self.stop_without_workers(now, message);
+            self.end_unbegun(now);
         } else if is_late {
             let (wanted, waited) = (self.settings.workers_min, self.settings.worker_wait.as_secs());
             let message = format!("{alive} of {wanted} workers came within {waited} s");
             self.stop_without_workers(now, message);
-            self.enter(now, Phase::Shutdown);
+            self.end_unbegun(now);
         }
     }
 
@@ -489,9 +505,13 @@ impl Master {
 
     fn has_farewell(&self, now: Timestamp, test: impl Fn(WorkerState) -> bool) -> bool {
         let document = (self.epoch.0, self.revision);
-        let patience = self.silence_max();
         now >= self.entered.after(self.settings.farewell_max)
-            || self.fleet.all(now, patience, document, test)
+            || self.awaited(now).all(|member| member.goes_by(document) && test(member.state))
+    }
+
+    /// Workers whose last words may still come.
+    fn awaited(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
+        self.fleet.awaited(now, self.silence_max(), self.settings.summary_every * 2)
     }
 
     /// The transition table of the seed: which phase may follow which.

@@ -12,6 +12,8 @@ pub struct MasterSettings {
     pub workers_expected: usize,
     /// Workers with which the run starts all the same when the wait is over. Default 1.
     pub workers_min: usize,
+    /// Workers that may be launched in place of others. Default 0.
+    pub workers_replaced_max: usize,
     /// How long the start waits for workers. Default 10 minutes.
     pub worker_wait: Duration,
     /// How often the run document is said again. Default 5 s.
@@ -38,6 +40,7 @@ impl Default for MasterSettings {
         Self {
             workers_expected: 1,
             workers_min: 1,
+            workers_replaced_max: 0,
             worker_wait: Duration::from_mins(10),
             publish_every: Duration::from_secs(5),
             summary_every: Duration::from_secs(5),

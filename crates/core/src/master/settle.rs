@@ -31,6 +31,7 @@ impl Master {
         receipt: u64,
         findings: Vec<Finding>,
     ) {
+        self.fleet.note_had(task, &worker);
         match body {
             ResultBody::Written { tally, outcomes, .. } => {
                 let done = Done { attempt, worker, tally, outcomes, findings };

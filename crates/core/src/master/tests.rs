@@ -316,3 +316,140 @@ fn what_a_worker_did_for_an_earlier_master_is_told_apart() {
     let member = standing.fleet.members().next().expect("it was heard").1;
     assert_eq!((member.progress.written, member.earlier.written), (520, 500));
 }
+
+fn named(worker: &str, sequence: u64, state: WorkerState, holding: &[u64]) -> WorkerReport {
+    let holding = holding.iter().map(|task| TaskId(*task)).collect();
+    let worker = WorkerId::new(worker).unwrap();
+    WorkerReport { worker, sequence, state, holding, ..report() }
+}
+
+fn refusal(worker: &str) -> Event {
+    let trouble = Some(format!("no source at {worker}"));
+    let report = named(worker, 1, WorkerState::Shutdown, &[]);
+    Event::Reported(WorkerReport { trouble, ..report })
+}
+
+/// Why the run cannot go on, as its end says it.
+fn unable_words(effects: &[Effect]) -> Option<String> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::End(Ending::Unable(failure)) => Some(failure.message.clone()),
+        Effect::Publish(_)
+        | Effect::StartCrawl
+        | Effect::StopCrawl
+        | Effect::Append { .. }
+        | Effect::Send { .. }
+        | Effect::SendStep { .. }
+        | Effect::Acknowledge { .. }
+        | Effect::PurgeTasks
+        | Effect::End(_) => None,
+    })
+}
+
+/// A master that waits for so many workers, of which so many may be replaced.
+fn waiting_for(workers: usize, replaced_max: usize) -> Led {
+    let recovered =
+        Recovered { epoch: 1, planned: 1, unwritten: vec![TaskId(1)], ..Recovered::default() };
+    let settings = MasterSettings {
+        workers_expected: workers,
+        workers_replaced_max: replaced_max,
+        ..MasterSettings::default()
+    };
+    let master = Master::new(run(), run_settings(), settings, recovered);
+    let mut led = Led { master, appended: 0 };
+    led.hear(START, Event::Begin);
+    led.sync(START);
+    led
+}
+
+#[test]
+fn a_start_ends_at_once_when_every_worker_has_refused_and_says_why_each_did() {
+    let mut led = waiting_for(2, 0);
+    assert_eq!(unable_words(&led.hear(START, refusal("one"))), None);
+    // The same one once more is no other.
+    assert_eq!(unable_words(&led.hear(START, refusal("one"))), None);
+    let words =
+        "no worker takes part: 2 of 2 have refused; one: no source at one; two: no source at two";
+    assert_eq!(unable_words(&led.hear(START, refusal("two"))).as_deref(), Some(words));
+}
+
+#[test]
+fn a_start_waits_on_while_a_worker_is_there_or_may_come_in_the_place_of_another() {
+    let mut led = waiting_for(2, 0);
+    led.hear(START, Event::Reported(named("well", 1, WorkerState::Initialized, &[])));
+    led.hear(START, refusal("one"));
+    led.hear(START, refusal("two"));
+    assert!(!led.master.standing().is_stopping);
+    let late = after(MasterSettings::default().worker_wait);
+    led.hear(late, Event::Reported(named("well", 2, WorkerState::Initialized, &[])));
+    assert_eq!(led.master.standing().phase, Phase::Write, "it starts with those that are there");
+
+    let mut led = waiting_for(1, 1);
+    led.hear(START, refusal("first"));
+    assert!(!led.master.standing().is_stopping, "the launcher may replace it");
+    led.hear(START, refusal("second"));
+    assert!(led.master.standing().is_stopping);
+}
+
+#[test]
+fn a_worker_that_refused_and_comes_again_mended_is_one_like_others() {
+    let mut led = waiting_for(2, 0);
+    led.hear(START, refusal("one"));
+    led.hear(START, Event::Reported(named("one", 2, WorkerState::Initialized, &[])));
+    led.hear(START, refusal("two"));
+    assert!(!led.master.standing().is_stopping);
+    let troubles: Vec<&str> = led.master.standing().fleet.troubles().map(|it| it.1).collect();
+    assert_eq!(troubles, ["no source at two"]);
+}
+
+/// A run at its end: `dead` held the only batch and said no more, `quick` has done it.
+fn at_the_end(taken_over: bool) -> (Led, Timestamp) {
+    let mut led = waiting_for(2, 0);
+    led.hear(START, Event::Reported(named("dead", 1, WorkerState::Initialized, &[])));
+    led.hear(START, Event::Reported(named("quick", 1, WorkerState::Initialized, &[])));
+    led.hear(START, Event::CrawlEnded(crate::toc::WalkTotals::default()));
+    led.sync(START);
+    led.hear(START, Event::Reported(named("dead", 2, WorkerState::Write, &[1])));
+    let holding: &[u64] = if taken_over { &[1] } else { &[] };
+    let later = after(MasterSettings::default().summary_every * 2);
+    led.hear(later, Event::Reported(named("quick", 2, WorkerState::Write, holding)));
+    let worker = WorkerId::new(if taken_over { "quick" } else { "dead" }).unwrap();
+    let body = Box::new(written());
+    let (task, attempt, findings) = (TaskId(1), Attempt(1), Vec::new());
+    led.hear(later, Event::Delivered { task, attempt, worker, body, receipt: 1, findings });
+    led.sync(later);
+    assert_eq!(led.master.standing().phase, Phase::Shutdown);
+    (led, later)
+}
+
+fn is_over(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::End(Ending::Complete)))
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_worker_whose_batch_another_has_had_since() {
+    let (mut led, later) = at_the_end(true);
+    led.sync(later);
+    let left = Event::Reported(named("quick", 3, WorkerState::Shutdown, &[]));
+    assert!(is_over(&led.hear(later, left)));
+}
+
+#[test]
+fn the_end_waits_for_a_silent_worker_that_lost_nothing() {
+    let (mut led, later) = at_the_end(false);
+    led.sync(later);
+    let left = Event::Reported(named("quick", 3, WorkerState::Shutdown, &[]));
+    assert!(!is_over(&led.hear(later, left)));
+    let farewell_max = MasterSettings::default().farewell_max;
+    assert!(is_over(&led.hear(later.after(farewell_max), Event::TimedOut)));
+}
+
+#[test]
+fn the_end_waits_for_a_worker_that_lost_a_batch_and_spoke_since() {
+    let (mut led, later) = at_the_end(true);
+    led.sync(later);
+    led.hear(later, Event::Reported(named("dead", 3, WorkerState::Idle, &[])));
+    let left = Event::Reported(named("quick", 3, WorkerState::Shutdown, &[]));
+    assert!(!is_over(&led.hear(later, left)));
+    let left = Event::Reported(named("dead", 4, WorkerState::Shutdown, &[]));
+    assert!(is_over(&led.hear(later, left)));
+}

@@ -182,6 +182,8 @@ pub struct Activity {
     pub rate: Option<f64>,
     /// Whether entries are waiting to be sent: else the source is what is slow.
     pub has_backlog: bool,
+    /// Reads of the source that have been under way for more than a minute: its file system may be gone.
+    pub hanging_reads: u32,
 }
 
 impl Message for WorkerReport {

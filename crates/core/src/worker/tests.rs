@@ -88,20 +88,6 @@ fn effects(worker: &mut Worker, events: impl IntoIterator<Item = Event>) -> Vec<
 }
 
 #[test]
-fn a_worker_that_drains_without_a_deadline_does_not_outlast_a_silent_master() {
-    let mut worker = worker();
-    effects(&mut worker, [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 1)]);
-    let (pass, task) = (Pass::Write, TaskId(1));
-    // Its result never reaches a queue that went with the master.
-    effects(&mut worker, [Event::Finished { pass, task }, Event::Drain { until: None }]);
-    let silence = WorkerSettings::default().silence_max;
-    worker.handle(NOW.after(silence), Event::TimedOut);
-    let said: Vec<Effect> = std::iter::from_fn(|| worker.poll_effect()).collect();
-    assert!(said.contains(&Effect::Exit), "{said:?}");
-    assert_eq!(worker.departure(), Some(Departure::Asked));
-}
-
-#[test]
 fn a_task_of_a_pass_that_is_over_does_not_go_back_to_the_queue() {
     let mut worker = worker();
     effects(&mut worker, [Event::Begin, document(1, Phase::Validate)]);
@@ -275,5 +261,23 @@ fn a_worker_without_a_master_finishes_what_it_holds_if_it_has_the_time() {
     let mut worker = busy_worker(WorkerSettings { silence_max, ..WorkerSettings::default() });
     let said = at(&mut worker, NOW.after(silence_max));
     assert!(said.contains(&Effect::Release { delivery: 1 }), "{said:?}");
+    assert_eq!(said.last(), Some(&Effect::Exit));
+}
+
+#[test]
+fn a_worker_that_leaves_in_no_hurry_does_not_wait_for_a_master_that_is_gone() {
+    let mut worker = worker();
+    let held = [Event::Begin, document(1, Phase::Write), delivered(Pass::Write, 7)];
+    effects(&mut worker, held);
+    // Its result cannot be sent any more.
+    let finished = Event::Finished { pass: Pass::Write, task: TaskId(1) };
+    effects(&mut worker, [Event::Drain { until: None }, finished]);
+    let gone = NOW.after(WorkerSettings::default().silence_max);
+    assert!(worker.poll_timeout().is_some_and(|due| due <= gone));
+
+    worker.handle(gone, Event::TimedOut);
+
+    let said: Vec<Effect> = std::iter::from_fn(|| worker.poll_effect()).collect();
+    assert!(said.contains(&Effect::Release { delivery: 7 }), "{said:?}");
     assert_eq!(said.last(), Some(&Effect::Exit));
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use s3bl_core::cause::with_causes;
 use s3bl_core::id::{TaskId, WorkerId};
 use s3bl_core::ledger::{FindingPhase, Reconciliation, Record, Recovered, RunHeader, WorkerTally};
 use s3bl_core::master::{Effect, Ending, Event, Master, MasterSettings, Phase};
@@ -24,7 +25,6 @@ use super::crawl::{self, CrawlMessage, CrawlSwitches};
 use super::keeper::{Gone, Keeper};
 use super::pump::{self, Incoming};
 use super::trouble::{Door, Patience, Troubles};
-use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::launch::{CrewDoor, Expectation, Sign};
 use crate::view::{Base, RunView};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use s3bl_core::cause::with_causes;
 use s3bl_core::wire::{ResultMessage, WorkerReport, decode};
 use s3bl_port::control::MasterControl;
 use s3bl_port::queue::{Delivery, Queue, Receipt};
@@ -11,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::trouble::{Door, Troubles};
-use crate::cause::with_causes;
 
 /// Messages that wait for the driver before the pumps wait too.
 const CHANNEL_MAX: usize = 64;

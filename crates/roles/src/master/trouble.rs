@@ -7,12 +7,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use s3bl_core::cause::with_causes;
 use s3bl_core::master::{Ending, Event};
 use s3bl_core::task::{Class, Failure};
 use s3bl_port::queue::QueueError;
 use tokio::time::Instant;
-
-use crate::cause::with_causes;
 
 /// A part of the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use s3bl_core::cause::with_causes;
 use s3bl_core::id::{Attempt, RunId, TaskId, WorkerId};
 use s3bl_core::task::{Class, Failure, Pass};
 use s3bl_core::unit::Timestamp;
@@ -28,8 +29,8 @@ use super::buffer::BufferPool;
 use super::gate::Gate;
 use super::lane::{self, LaneEvent, LaneSettings, OpenStore, Second, Shared};
 use super::meter::Meter;
+use super::reads::HANGS_AFTER;
 use super::wish::{self, Wish};
-use crate::cause::with_causes;
 use crate::clock::Clock;
 use crate::pacing::Pace;
 
@@ -217,6 +218,8 @@ enum Errand {
     Done,
 }
 
+/// Reads that are named at once when they hang: behind a dead mount it is all of them.
+const HANGING_NAMED_MAX: usize = 5;
 /// How long the end waits for what is being said.
 const ERRANDS_MAX: Duration = Duration::from_secs(10);
 
@@ -414,7 +417,11 @@ impl Driver {
 
     fn report(&mut self, state: WorkerState, document: (u64, u64), holding: Vec<TaskId>) {
         self.sequence += 1;
-        let activity = Activity { has_backlog: self.agenda.backlog() > 0, ..self.pace.activity() };
+        let activity = Activity {
+            has_backlog: self.agenda.backlog() > 0,
+            hanging_reads: self.look_for_hanging_reads(),
+            ..self.pace.activity()
+        };
         let report = WorkerReport {
             run: self.run.clone(),
             worker: self.worker.clone(),
@@ -439,6 +446,23 @@ impl Driver {
             }
             Errand::Done
         });
+    }
+
+    /// Counts the reads of the source that do not come back, and names each once: a mount that is dead says nothing itself.
+    fn look_for_hanging_reads(&self) -> u32 {
+        let (count, untold) = self.meter.reads.hanging();
+        let more = untold.len().saturating_sub(HANGING_NAMED_MAX);
+        for path in untold.iter().take(HANGING_NAMED_MAX) {
+            tracing::warn!(
+                %path,
+                seconds = HANGS_AFTER.as_secs(),
+                "a read of the source has not come back; is its file system still there?"
+            );
+        }
+        if more > 0 {
+            tracing::warn!(more, "reads of the source have not come back either");
+        }
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Why the worker leaves although its run is not over.

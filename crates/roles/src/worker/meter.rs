@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use s3bl_core::wire::{Activity, Progress};
 
+use super::reads::Reads;
+
 /// Counters that lanes raise and reports read.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
@@ -12,6 +14,8 @@ pub(super) struct Meter {
     pub(super) failed: AtomicU64,
     pub(super) sent_bytes: AtomicU64,
     pub(super) retries: AtomicU64,
+    /// What is being read.
+    pub(super) reads: Reads,
 }
 
 impl Meter {

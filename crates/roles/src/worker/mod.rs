@@ -13,6 +13,7 @@ mod gate;
 mod lane;
 mod links;
 mod meter;
+mod reads;
 mod wish;
 
 pub use driver::{WorkerDoors, WorkerError, WorkerRole};

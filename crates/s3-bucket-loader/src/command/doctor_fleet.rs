@@ -1,10 +1,10 @@
 //! `doctor --role`: what a fleet needs beside the bucket, tried and not guessed: a channel, and instances.
 
-use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use s3bl_core::cause::with_causes;
 use s3bl_core::id::WorkerId;
 use s3bl_port::channel::{Channel, ChannelError, MasterEnd};
 use s3bl_port::queue::QueueError;
@@ -132,14 +132,4 @@ fn of_use(check: &'static str, what: &str, tried: Result<(), QueueError>) -> Fin
 
 fn allow() -> Option<String> {
     Some("allow what is named above to this user or role".to_owned())
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        words.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
-    words
 }

@@ -10,6 +10,7 @@ use s3bl_adapters::ledger::sqlite::SqliteLedger;
 use s3bl_adapters::store::s3::Checks;
 use s3bl_core::id::RunId;
 use s3bl_core::ledger::RunHeader;
+use s3bl_core::path::KeyMap;
 use s3bl_core::settings::{Destination, Mode, RunSettings, SourceLocation};
 use s3bl_core::unit::Timestamp;
 use s3bl_port::ledger::Ledger;
@@ -26,9 +27,11 @@ use crate::failure::CommandFailure;
 use crate::fleet::{Crew, LaunchPlan, Place};
 use crate::hook::{Hooks, RunHooks};
 use crate::lead::{LeadSettings, Led, lead};
+use crate::marker_probe::{self, MarkerProbe};
 use crate::settings::{self, directories};
-use crate::wiring::{FixedKeys, Prepared, prepare};
-use crate::{face, home, marker_probe, talk};
+use crate::uploads::abort_old_probes;
+use crate::wiring::{self, FixedKeys, Prepared, prepare};
+use crate::{face, home, talk};
 
 /// `load SRC DEST`.
 pub(crate) async fn load(stage: &Stage, args: &LoadArgs) -> Result<Exit, CommandFailure> {
@@ -89,8 +92,24 @@ async fn begin_as(
 ) -> Result<Led, CommandFailure> {
     let (prepared, settings) = prepare_new(stage, &run, settings, keys).await?;
     let prepared = Prepared { before_validate, ..prepared };
-    let (ledger, header) = new_run(stage, run, settings)?;
-    lead_run(stage, Box::new(ledger), &header, prepared, Crew::Local(workers)).await
+    let probe = prepared.probe.clone();
+    let led = async {
+        let (ledger, header) = new_run(stage, run, settings)?;
+        lead_run(stage, Box::new(ledger), &header, prepared, Crew::Local(workers)).await
+    };
+    clearing_away(probe, led).await
+}
+
+/// Lets a run begin, and if it does not, removes what was written to try the store.
+pub(super) async fn clearing_away<T>(
+    probe: Option<MarkerProbe>,
+    led: impl Future<Output = Result<T, CommandFailure>>,
+) -> Result<T, CommandFailure> {
+    let led = led.await;
+    if let Some(probe) = probe {
+        probe.clear_away().await;
+    }
+    led
 }
 
 /// The commands of the workers of this process. If there are any, the run's log is there before they say something.
@@ -126,7 +145,12 @@ pub(super) async fn prepare_new(
     if settings.mode == Mode::ValidateOnly {
         return Ok((prepared, settings));
     }
-    let settings = marker_probe::with_answer(settings, &prepared).await;
+    if prepared.bucket.is_some() {
+        let store = prepared.open_store.open(wiring::lone_pacer(&settings));
+        abort_old_probes(store.as_ref(), &KeyMap::of(&settings)).await;
+    }
+    let (settings, probe) = marker_probe::with_answer(settings, &prepared).await;
+    let prepared = Prepared { probe, ..prepared };
     if !stage.talk.quiet {
         warn_of_weak_checks(&prepared);
         warn_of_dropped_metadata(&settings);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{BatchSettings, CopierKind, Destination, RunSettings};
 
-use super::load::{lead_run, new_run, prepare_new, show};
+use super::load::{clearing_away, lead_run, new_run, prepare_new, show};
 use super::{Stage, drift};
 use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
@@ -29,6 +29,7 @@ async fn lead_new(stage: &Stage, args: &MasterArgs) -> Result<Exit, CommandFailu
     let settings = settings_of(&args.job, &args.fleet)?;
     let lease = settings.batch.lease;
     let bucket = &args.job.bucket;
+    // What is typed is looked at before anything is tried.
     let launch = LaunchPlan::of(&args.launch, bucket.region.as_ref(), bucket.profile.as_ref())?;
     // What can be known before a run is made: the transport answers, and the key can be read.
     let named_key = find_key(args.join_key.join_key_file.as_deref(), None)?;
@@ -62,19 +63,23 @@ pub(super) async fn begin_fleet(
 ) -> Result<Led, CommandFailure> {
     let run = home::new_run();
     let (prepared, settings) = prepare_new(stage, &run, settings, None).await?;
-    let (ledger, header) = new_run(stage, run, settings)?;
-    let folder = stage.home.run_folder(&header.run);
-    let place = place_of(&header, &folder)?;
-    place.keep(&folder)?;
-    let (key, key_file) = match key {
-        Some(key) => key,
-        None => {
-            let (key, path) = make_key(&folder)?;
-            (key, Some(path))
-        }
+    let probe = prepared.probe.clone();
+    let led = async {
+        let (ledger, header) = new_run(stage, run, settings)?;
+        let folder = stage.home.run_folder(&header.run);
+        let place = place_of(&header, &folder)?;
+        place.keep(&folder)?;
+        let (key, key_file) = match key {
+            Some(key) => key,
+            None => {
+                let (key, path) = make_key(&folder)?;
+                (key, Some(path))
+            }
+        };
+        let crew = fleet_crew(stage, &header, &place, &key, key_file.as_deref()).await?;
+        lead_run(stage, Box::new(ledger), &header, prepared, crew).await
     };
-    let crew = fleet_crew(stage, &header, &place, &key, key_file.as_deref()).await?;
-    lead_run(stage, Box::new(ledger), &header, prepared, crew).await
+    clearing_away(probe, led).await
 }
 
 /// The crew that comes to a place, launched or not.

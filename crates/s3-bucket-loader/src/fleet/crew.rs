@@ -143,9 +143,11 @@ async fn gather_fleet(
     let end = fleet.channel.lead(&header.run).await.map_err(channel_failure)?;
     let end = secure_master(end, &fleet.key, &header.run);
     let root = prepared.source.root_print().map_err(CommandFailure::could_not_run)?;
+    let replacements = fleet.launching.as_ref().map(|launching| launching.settings.replacements);
     let settings = MasterSettings {
         workers_expected: fleet.workers as usize,
         workers_min: fleet.workers_min as usize,
+        workers_replaced_max: replacements.map_or(0, |count| count as usize),
         worker_wait: fleet.worker_wait,
         // Whoever listens knows by this silence that there is no master.
         publish_every: fleet.summary_every.min(PUBLISH_EVERY_MAX),

@@ -237,7 +237,9 @@ impl Place {
             TransportPlace::Nats { url, .. } if nats_url::has_secret(url) => {
                 Some((nats_url::VARIABLE, url))
             }
-            TransportPlace::Nats { .. } | TransportPlace::Aws { .. } => None,
+            TransportPlace::Nats { .. }
+            | TransportPlace::Aws { .. }
+            | TransportPlace::Socket { .. } => None,
         }
     }
 

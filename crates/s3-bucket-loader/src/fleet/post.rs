@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use s3bl_adapters::channel::sealed::Refusals;
 use s3bl_adapters::channel::secure_queues;
+use s3bl_core::cause::with_causes;
 use s3bl_core::id::WorkerId;
 use s3bl_core::master::Phase;
 use s3bl_core::settings::{CopierSettings, Destination, Mode, RunSettings, SourceLocation};
@@ -284,16 +285,20 @@ pub(crate) async fn refuse(
     worker: WorkerId,
     failure: &CommandFailure,
 ) {
-    let causes: Vec<String> = failure.error.chain().map(ToString::to_string).collect();
+    let mut trouble = with_causes(failure.error.as_ref());
+    if let Some(advice) = &failure.advice {
+        trouble.push_str(&format!(" (next: {advice})"));
+    }
     let report = WorkerReport {
         run: document.run.clone(),
         worker,
-        sequence: 1,
+        // Later than what a worker of this name has said before, as every worker counts.
+        sequence: u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(1),
         state: WorkerState::Shutdown,
         document: (document.epoch.0, document.revision),
         holding: Vec::new(),
         progress: Progress::default(),
-        trouble: Some(causes.join(": ")),
+        trouble: Some(trouble),
         farewell: None,
     };
     if let Err(error) = end.control.report(encode(&report)).await {

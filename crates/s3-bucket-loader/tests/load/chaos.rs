@@ -37,14 +37,14 @@ struct Round {
 impl Round {
     fn new(carrier: Carrier, seed: u64) -> Self {
         let label = format!("chaos{seed}");
-        let (fleet, tree) = (FleetStage::with_broker(carrier, &label), many_files(FILES));
+        let (mut fleet, tree) = (FleetStage::with_broker(carrier, &label), many_files(FILES));
+        // One thing after the other in so small a tree: batches of a few files.
+        fleet.entries_per_message = 20;
         let slow = Fault::DelayRequest(Duration::from_millis(40));
         let slow = Rule::always(slow).method("PUT").target_contains("/some/prefix/d");
         let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
         let mut master = fleet.master_at(&proxy.endpoint_url(), &tree, 2);
         master.args(["--lease", "2s", "--summary-interval", "500ms"]);
-        // One thing after the other in so small a tree: batches of a few files.
-        master.env("S3BL_ENTRIES_PER_MESSAGE", "20");
         let master = Some(start(&mut master));
         let chance = Rng::with_seed(seed);
         let (workers, stopped) = (Vec::new(), Vec::new());

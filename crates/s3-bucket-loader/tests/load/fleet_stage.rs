@@ -33,6 +33,8 @@ pub(crate) struct FleetStage {
     pub(crate) carrier: Carrier,
     pub(crate) nats: Option<Nats>,
     pub(crate) channel: String,
+    /// The flags that name the transport, for all processes of this stage.
+    transport: Vec<String>,
     /// Entries of one batch, for all masters of this stage.
     pub(crate) entries_per_message: u32,
     key: PathBuf,
@@ -62,12 +64,26 @@ impl FleetStage {
 
     /// A fleet over NATS, or over the SQS and SNS of the stage's own server.
     pub(crate) fn over(stage: Stage, nats: Option<Nats>) -> Self {
-        let carrier = if nats.is_some() { Carrier::Nats } else { Carrier::Aws };
+        let fleet = match &nats {
+            Some(nats) => Self::at_nats(stage, &nats.url(), &[]),
+            None => Self::on(stage, Carrier::Aws, &["--transport", "aws"]),
+        };
+        Self { nats, ..fleet }
+    }
+
+    /// A fleet over NATS at these addresses, with more flags that all of its processes get.
+    pub(crate) fn at_nats(stage: Stage, urls: &str, more: &[&str]) -> Self {
+        let flags = [&["--transport", "nats", "--nats-url", urls], more].concat();
+        Self::on(stage, Carrier::Nats, &flags)
+    }
+
+    fn on(stage: Stage, carrier: Carrier, transport: &[&str]) -> Self {
         let key = stage.home.path().join("test.key");
         std::fs::write(&key, JOIN_KEY).unwrap();
         // Bucket names are unique among all tests of a run, and legal channel names.
         let channel = stage.bucket.clone();
-        Self { stage, carrier, nats, channel, entries_per_message: 100, key }
+        let transport = transport.iter().map(|flag| (*flag).to_owned()).collect();
+        Self { stage, carrier, nats: None, channel, transport, entries_per_message: 100, key }
     }
 
     /// The same with another join key.
@@ -81,10 +97,7 @@ impl FleetStage {
         let mut command = self.stage.program();
         command.arg(verb).args(["--channel", &self.channel]);
         command.env("AWS_ENDPOINT_URL", self.stage.server.endpoint_url());
-        match &self.nats {
-            Some(nats) => command.args(["--transport", "nats", "--nats-url", &nats.url()]),
-            None => command.args(["--transport", "aws"]),
-        };
+        command.args(&self.transport);
         command
     }
 
@@ -179,7 +192,7 @@ impl FleetStage {
     pub(crate) fn purge(&self, part: &str) -> bool {
         let name = format!("s3bl-{}-{part}", self.channel);
         match &self.nats {
-            Some(nats) => at_jetstream(nats, async |jetstream| {
+            Some(nats) => at_jetstream(&nats.url(), async |jetstream| {
                 let Ok(stream) = jetstream.get_stream(name).await else { return false };
                 stream.purge().await.is_ok()
             }),
@@ -197,7 +210,7 @@ impl FleetStage {
         match &self.nats {
             Some(nats) => {
                 let name = format!("s3bl-{}-{part}", self.channel);
-                at_jetstream(nats, async |jetstream| {
+                at_jetstream(&nats.url(), async |jetstream| {
                     jetstream.delete_stream(name).await.unwrap();
                 });
             }
@@ -244,10 +257,13 @@ impl FleetStage {
 }
 
 /// Does something with the broker's own client.
-fn at_jetstream<T>(nats: &Nats, work: impl AsyncFnOnce(async_nats::jetstream::Context) -> T) -> T {
+pub(crate) fn at_jetstream<T>(
+    url: &str,
+    work: impl AsyncFnOnce(async_nats::jetstream::Context) -> T,
+) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = async_nats::connect(nats.url()).await.unwrap();
+        let client = async_nats::connect(url).await.unwrap();
         work(async_nats::jetstream::new(client)).await
     })
 }

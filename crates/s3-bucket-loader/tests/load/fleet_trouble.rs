@@ -23,7 +23,8 @@ struct Scene {
 
 impl Scene {
     #[track_caller]
-    fn new(fleet: FleetStage) -> Self {
+    fn new(mut fleet: FleetStage) -> Self {
+        fleet.entries_per_message = 20;
         let tree = many_files(400);
         let delay = Fault::DelayRequest(Duration::from_millis(30));
         let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
@@ -33,7 +34,6 @@ impl Scene {
         let mut master = fleet.master_at(&proxy.endpoint_url(), &tree, 2);
         let lease = format!("{}s", LEASE.as_secs());
         master.args(["--lease", &lease, "--summary-interval", "500ms", "--worker-wait", "10s"]);
-        master.env("S3BL_ENTRIES_PER_MESSAGE", "20");
         let mut master = start(&mut master);
         fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(130));
         Self { fleet, tree, master, workers, _proxy: proxy }
@@ -175,4 +175,6 @@ fn a_channel_is_removed_even_if_its_broker_is_away_just_at_the_end() {
 
     master.ended().expect(6);
     fleet.assert_nothing_left();
+    // Nor is the marker by which it tried the store: nothing had begun.
+    fleet.stage.assert_bucket_empty();
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use s3bl_testkit::compare::{self, Object};
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::{Fault, Proxy, Reply, Rule};
 use s3bl_testkit::{Kind, Tool, Tree};
 
 use crate::stage::{Ended, Stage, many_files, sum};
@@ -288,4 +290,29 @@ fn what_cannot_be_done_with_a_bucket_is_said_before_anything_is_read() {
     refused(&[&inside, &outside, "--metadata", "rclone"], "--metadata rclone");
     let missing = stage.run([&["load", "s3://no-such-bucket-here/a", &outside], &at[..]].concat());
     assert!(missing.expect(1).stderr.contains("no-such-bucket-here"));
+}
+
+/// What every request to a bucket meets that is gone stops the run: its entries did not fail for their own sake.
+#[test]
+fn a_source_bucket_that_is_gone_in_the_middle_stops_the_run_which_can_be_resumed() {
+    let stage = loaded(Kind::Seaweed, &many_files(300), &[]);
+    let is_gone = Arc::new(AtomicBool::new(true));
+    let (gone, seen) = (Fault::Answer(Reply::error(404, "NoSuchBucket")), Arc::clone(&is_gone));
+    let rule = Rule::always(gone).method("GET").target_contains("/file-");
+    let rule = rule.when(move |_| seen.load(Ordering::Relaxed)).after(50);
+    let proxy = Proxy::start(stage.server.address(), [rule]).unwrap();
+
+    let more = ["--entries-per-message", "20", "--concurrency", "4"];
+    let ended = Ended::from(copy_at(&stage, &proxy.endpoint_url(), &more).output().unwrap());
+    let ended = ended.expect(1);
+
+    let words = format!("could not go on: the source `{}` is lost: get: ", stage.bucket);
+    assert_eq!(ended.stderr.matches(&words).count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("404 NoSuchBucket"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("s3-bucket-loader resume"), "{}", ended.stderr);
+    assert_eq!(stage.failures(), Vec::<serde_json::Value>::new());
+
+    is_gone.store(false, Ordering::Relaxed);
+    stage.run(["resume", "latest"]).expect(0);
+    assert_copied(&stage);
 }

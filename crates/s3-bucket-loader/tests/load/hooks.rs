@@ -112,7 +112,13 @@ fn each_worker_of_a_fleet_has_its_own_commands_and_one_that_cannot_prepare_stays
     let tree = many_files(200);
     let (command, notes) = noting(&fleet.stage);
     let secret = "shell:test -z \"$S3BL_JOIN_KEY\"";
-    let master = start(&mut fleet.master(&tree, 1));
+    let mut whole = fleet.worker("whole");
+    whole.args(["--initialize-command", secret, "--initialize-command", &command]);
+    whole.args(["--pre-validate-command", &command, "--destroy-command", &command]);
+    whole.env("S3BL_JOIN_KEY", "a join key of the tests, 32 bytes and more");
+    let whole = start(&mut whole);
+    // It starts with the one that is there, when its wait for the other is over.
+    let master = start(fleet.master(&tree, 2).args(["--worker-wait", "10s"]));
     let mut broken = fleet.worker("broken");
     broken.args(["--initialize-command", "shell:echo no disk >&2; exit 4"]);
 
@@ -120,12 +126,7 @@ fn each_worker_of_a_fleet_has_its_own_commands_and_one_that_cannot_prepare_stays
 
     assert!(ended.stderr.contains("exit code 4"), "{}", ended.stderr);
     assert!(ended.stderr.contains("initialize: no disk"), "{}", ended.stderr);
-    let mut whole = fleet.worker("whole");
-    whole.args(["--initialize-command", secret, "--initialize-command", &command]);
-    whole.args(["--pre-validate-command", &command, "--destroy-command", &command]);
-    start(whole.env("S3BL_JOIN_KEY", "a join key of the tests, 32 bytes and more"))
-        .ended()
-        .expect(0);
+    whole.ended().expect(0);
     master.ended().expect(0);
     fleet.stage.assert_arrived(&tree);
     let workers = fleet.stage.report()["workers"].to_string();

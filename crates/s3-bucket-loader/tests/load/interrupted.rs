@@ -39,6 +39,26 @@ fn assert_no_uploads(stage: &Stage) {
 }
 
 #[test]
+fn the_upload_of_a_probe_that_was_killed_is_aborted_by_a_later_load_and_no_other_is() {
+    let (stage, tree) = (Stage::new(Kind::Seaweed, "probe"), many_files(5));
+    let begin = |name: &str| {
+        let key = format!("some/prefix/{name}");
+        let arguments = ["create-multipart-upload", "--bucket", &stage.bucket, "--key", &key];
+        Tool::Aws.run(&stage.server, [&["s3api"], &arguments[..]].concat()).unwrap();
+    };
+    let others = [".s3bl-probe-29991231-235959-000aa", ".s3bl-probe-mine", "somebody-elses"];
+    others.into_iter().chain([".s3bl-probe-20200102-030405-678ab"]).for_each(begin);
+
+    stage.on_tree("load", &tree, &[]).expect(0);
+
+    stage.assert_arrived(&tree);
+    let list = ["s3api", "list-multipart-uploads", "--bucket", &stage.bucket];
+    let left = Tool::Aws.run(&stage.server, list).unwrap().text();
+    assert_eq!(left.matches("\"UploadId\"").count(), others.len(), "{left}");
+    assert!(others.iter().all(|name| left.contains(&format!("/{name}\""))), "{left}");
+}
+
+#[test]
 fn a_load_killed_at_its_first_object_is_resumed_to_the_same_bucket() {
     assert_survives_a_kill("PUT", "/some/prefix/d", 0, &many_files(1200));
 }

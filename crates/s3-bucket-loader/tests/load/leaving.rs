@@ -133,8 +133,10 @@ fn the_last_command_runs_at_every_end_if_that_is_asked_for() {
     // A machine that cannot be prepared.
     let mut broken = fleet.worker("broken");
     let broken = start(broken.args(last).args(["--initialize-command", "false"]));
-    let master = start(&mut fleet.master(&tree, 1));
+    // With one worker that refused it would not wait for another.
+    let master = start(&mut fleet.master(&tree, 2));
     broken.ended().expect(1);
+    let other = start(&mut fleet.worker("other"));
     let run = fleet.stage.run_folder().file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(told(), format!("power-off broken 1 {run}"));
 
@@ -147,6 +149,7 @@ fn the_last_command_runs_at_every_end_if_that_is_asked_for() {
     let ended = ended.expect(0);
     assert!(ended.stderr.contains("ended with exit code 7"), "{}", ended.stderr);
     master.ended().expect(0);
+    other.ended().expect(0);
     assert_eq!(told(), format!("power-off whole 0 {run}"));
 }
 

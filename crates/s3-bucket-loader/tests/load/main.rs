@@ -9,6 +9,7 @@ mod chaos;
 mod cleanup;
 mod clock;
 mod cloud;
+mod clustered;
 mod confined;
 mod copier;
 mod doctor;

@@ -25,7 +25,7 @@ impl<'a> Scene<'a> {
     /// Starts the servers in the centre of the network, the master on its first host and a worker on each of the others.
     fn new(network: &'a Network, carrier: Carrier) -> Self {
         let (centre, tree) = (network.centre(), many_files(700));
-        let fleet = centre.within(|| {
+        let mut fleet = centre.within(|| {
             let (kind, nats) = match carrier {
                 Carrier::Aws => (Kind::Moto, None),
                 Carrier::Nats => (Kind::Seaweed, Some(Nats::start_at(centre.ip()).unwrap())),
@@ -33,6 +33,7 @@ impl<'a> Scene<'a> {
             let server = Server::start_at(kind, centre.ip()).unwrap();
             FleetStage::over(Stage::at(server, "namespaces"), nats)
         });
+        fleet.entries_per_message = 20;
         let [leader, hosts @ ..] = network.hosts() else {
             panic!("there is a host for the master")
         };
@@ -45,7 +46,6 @@ impl<'a> Scene<'a> {
         let mut master = fleet.master(&tree, 2);
         let lease = format!("{}s", LEASE.as_secs());
         master.args(["--lease", &lease, "--summary-interval", "500ms", "--rps-limit", "40"]);
-        master.env("S3BL_ENTRIES_PER_MESSAGE", "20");
         let mut master = leader.within(|| start(&mut master));
         fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(60));
         Self { network, fleet, tree, master, workers }

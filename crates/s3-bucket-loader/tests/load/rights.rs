@@ -235,11 +235,12 @@ fn rights_beneath_another_prefix_or_channel_do_not_help() {
     let restricted = Restricted::with("other-prefix", |policy| policy, other);
     let tree = many_files(10);
     let worker = start(&mut restricted.worker("worker"));
-    let mut master = restricted.master(&tree, 1);
-    let ended = start(master.args(["--worker-wait", "5s"])).ended().expect(1);
+    let ended = start(&mut restricted.master(&tree, 1)).ended().expect(1);
     let said = worker.ended().expect(1).stderr;
     assert!(ended.stderr.contains("some/prefix` can be written"), "{}", ended.stderr);
-    assert!(said.contains("s3:PutObject"), "{said}");
+    for told in [&ended.stderr, &said] {
+        assert!(told.contains("s3:PutObject"), "{told}");
+    }
 
     let mut elsewhere = restricted.fleet.stage.program();
     elsewhere.arg("master").arg(tree.root()).arg(restricted.fleet.stage.destination());
@@ -250,8 +251,14 @@ fn rights_beneath_another_prefix_or_channel_do_not_help() {
 }
 
 #[test]
-fn a_worker_that_may_not_write_says_so() {
-    assert_worker_names("no-put", "s3:PutObject");
+fn a_worker_that_may_not_abort_uploads_says_so_to_its_master() {
+    let action = "s3:AbortMultipartUpload";
+    let restricted = Restricted::with("no-abort", |policy| policy, |it| without(&it, action));
+    let worker = start(&mut restricted.worker("worker"));
+    let ended = start(&mut restricted.master(&many_files(10), 1)).ended().expect(1);
+    worker.ended().expect(1);
+    let words = "AbortMultipartUpload of `";
+    assert!(ended.stderr.contains(words) && ended.stderr.contains(action), "{}", ended.stderr);
 }
 
 /// Makes the workers' role and profile, and two instances that are not the run's, the first of which is stopped; prints image,

@@ -15,6 +15,14 @@ const CONFIGURATION: &str = "nats.conf";
 
 static PROGRAM: Program = Program { name: "nats", launch };
 
+/// One of several, which is not well before the others are there.
+pub(super) static NODE: Program = Program { name: "nats-node", launch: launch_node };
+
+/// Says that JetStream can be used, in a cluster that it has found its leader and all of its streams.
+pub(super) const WELL: &str = "/healthz";
+/// Says that the server runs.
+const RUNNING: &str = "/varz";
+
 /// A running NATS server with JetStream, without authentication.
 pub struct Nats {
     address: SocketAddrV4,
@@ -49,10 +57,23 @@ impl Nats {
     ///
     /// As [`Self::start`].
     pub fn start_with(configuration: &str) -> Result<Self, StartError> {
-        let process = PROGRAM.start_prepared(Ipv4Addr::LOCALHOST, |directory| {
+        Self::start_as(&PROGRAM, configuration)
+    }
+
+    pub(super) fn start_as(program: &Program, configuration: &str) -> Result<Self, StartError> {
+        let process = program.start_prepared(Ipv4Addr::LOCALHOST, |directory| {
             fs::write(directory.join(CONFIGURATION), configuration)
         })?;
         Ok(Self { address: process.address(), process: Some(process) })
+    }
+
+    /// Returns when JetStream is well.
+    pub(super) fn await_well(&mut self) -> Result<(), StartError> {
+        let process = self.process.as_mut().expect("a shared server was well when it was started");
+        match process.ready() {
+            Ready::Answers { port, .. } => process.wait_until(Ready::Answers { port, path: WELL }),
+            Ready::Mounted => unreachable!("a broker mounts nothing"),
+        }
     }
 
     /// Kills the server, as a power cut would. What it has on disk stays, and so does its port.
@@ -108,6 +129,14 @@ impl Nats {
 }
 
 fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
+    launch_until(WELL, directory, ip)
+}
+
+fn launch_node(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
+    launch_until(RUNNING, directory, ip)
+}
+
+fn launch_until(path: &'static str, directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
     let leases = PortLease::take_array::<2>()?;
     let [port, monitor] = leases.each_ref().map(PortLease::number);
     let configuration = directory.join(CONFIGURATION);
@@ -131,7 +160,7 @@ fn launch(directory: &Path, ip: Ipv4Addr) -> Result<Launch, StartError> {
         arguments: arguments.into_iter().map(Into::into).collect(),
         environment: Vec::new(),
         address: SocketAddrV4::new(ip, port),
-        ready: Ready::Answers { port: monitor, path: "/healthz" },
+        ready: Ready::Answers { port: monitor, path },
         leases: leases.into(),
     })
 }

@@ -64,6 +64,7 @@ impl Channel for AwsChannel {
         let arn = self.arn(&link, &tasks).await?;
         let topic = arn.sibling("sns", &self.names.topic());
         let own = arn.sibling("sqs", &name);
+        self.clear_away_older(&link, &name, &run).await?;
         let url = self.take_queue(&link, &name, &run, &document_attributes(&own, &topic)).await?;
         let subscription = link.sns.subscribe(&topic, &own).await;
         let subscription = subscription.map_err(|fault| self.fault(&topic_name(&topic), fault))?;
@@ -136,6 +137,33 @@ impl AwsChannel {
             Err(fault) if fault.meaning == Meaning::Missing => Ok(topic),
             Err(fault) => Err(self.fault(&what, fault)),
         }
+    }
+
+    /// Deletes the queue of a worker of this name that an older run has left behind. The channel is another run's now, so that
+    /// one is over; and what no run's tag is on is not touched.
+    async fn clear_away_older(
+        &self,
+        link: &Link,
+        name: &str,
+        run: &RunId,
+    ) -> Result<(), ChannelError> {
+        let barred_until = Instant::now() + BARRED_MAX;
+        while let Some((url, owner)) = self.find_queue(link, name).await?
+            && owner != *run
+        {
+            tracing::warn!(queue = name, run = %owner, "a queue that this run left behind is removed");
+            let what = format!("{}: {}", queue_name(name), left_behind(&owner));
+            let was_there = link.sqs.delete_queue(&url).await;
+            let was_there = was_there.map_err(|fault| self.fault(&what, fault))?;
+            if Instant::now() >= barred_until {
+                return Err(occupied(what));
+            }
+            // It may be seen for a while yet.
+            if !was_there {
+                sleep(BARRED_PAUSE).await;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a queue of the run, or takes it if it is the run's already.
@@ -232,6 +260,13 @@ impl AwsChannel {
 
 fn occupied(message: String) -> ChannelError {
     ChannelError { kind: ChannelErrorKind::Occupied, message, source: None }
+}
+
+fn left_behind(owner: &RunId) -> String {
+    format!(
+        "run `{owner}` left it behind, and this worker cannot remove it: remove it by `s3-bucket-loader cleanup {owner}` where that run \
+         was led, or give this worker another --name"
+    )
 }
 
 fn queue_name(name: &str) -> String {

@@ -71,7 +71,7 @@ impl NatsMaster {
 impl MasterControl for NatsMaster {
     async fn publish(&self, document: Bytes) -> Result<(), QueueError> {
         self.published.add();
-        let published = self.link.ask::<IgnoredAny>(&self.document_subject, document).await;
+        let published = self.link.ask_again::<IgnoredAny>(&self.document_subject, document).await;
         published.map(drop).map_err(|fault| fault.of_queue(PUBLISH))
     }
 

@@ -24,7 +24,9 @@ pub(super) enum Fault {
     #[error("the connection to the NATS server was closed for good")]
     Closed,
     /// Nobody listens on that subject: no JetStream, no such stream, or a server that is still starting.
-    #[error("nobody answers to `{0}`: JetStream is off or still starting, or the stream is gone")]
+    #[error(
+        "nobody answers to `{0}`: JetStream is off or still starting, or the stream is gone or without a leader just now"
+    )]
     Absent(String),
     /// The user may not publish or subscribe there.
     #[error("the user may not do it: {0}")]

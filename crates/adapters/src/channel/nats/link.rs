@@ -11,16 +11,22 @@ use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, Event, Message};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use s3bl_port::channel::ChannelError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::fault::Fault;
 
 /// How long a call may take, the wait for a connection included.
 pub(super) const CALL_MAX: Duration = Duration::from_secs(10);
+
+/// How long a question waits for its answer before it is asked once more. In a cluster nobody answers for a stream that has
+/// no leader just now, as after its making or the loss of a node; who asks again is answered as soon as there is one.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a call that waits for a connection looks whether there is one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -102,37 +108,48 @@ impl Link {
         fault.of_channel(&self.servers, tried)
     }
 
-    /// Asks JetStream's API, as in `STREAM.INFO.name`.
+    /// Asks JetStream's API, as in `STREAM.INFO.name`. Nothing that it is asked for differs when it is done twice.
     pub(super) async fn api<T: DeserializeOwned>(
         &self,
         name: &str,
         request: &impl Serialize,
     ) -> Result<T, Fault> {
         let body = serde_json::to_vec(request).map_err(|error| Fault::Failed(error.into()))?;
-        self.ask(&format!("$JS.API.{name}"), body.into()).await
+        self.ask_again(&format!("$JS.API.{name}"), body.into()).await
     }
 
-    /// Sends a message to a subject that JetStream answers for, and reads the answer.
+    /// Sends a message, once, to a subject that JetStream answers for, and reads the answer.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         subject: &str,
         body: Bytes,
     ) -> Result<T, Fault> {
-        let answer = self.call(subject, body).await?;
-        match serde_json::from_slice(&answer.payload) {
-            Ok(Response::Ok(answer)) => Ok(answer),
-            Ok(Response::Err { error }) => Err(error.into()),
-            Err(error) => Err(Fault::Garbled(error.into())),
-        }
+        read(&self.call(subject, body).await?)
     }
 
-    /// Sends a message and waits for the answer, whatever it is.
+    /// As [`Self::ask`], for what may be said several times.
+    pub(super) async fn ask_again<T: DeserializeOwned>(
+        &self,
+        subject: &str,
+        body: Bytes,
+    ) -> Result<T, Fault> {
+        read(&self.call_again(subject, body).await?)
+    }
+
+    /// Sends a message, once, and waits for the answer, whatever it is.
     pub(super) async fn call(&self, subject: &str, body: Bytes) -> Result<Message, Fault> {
-        self.within(CALL_MAX, subject, async {
-            let answer = self.client.request(subject.to_owned(), body).await;
-            answer.map_err(|error| Fault::of_request(error, subject, CALL_MAX))
-        })
-        .await
+        self.within(CALL_MAX, subject, self.request(subject, body)).await
+    }
+
+    /// As [`Self::call`], for what may be said several times.
+    pub(super) async fn call_again(&self, subject: &str, body: Bytes) -> Result<Message, Fault> {
+        let request = || self.request(subject, body.clone());
+        self.within(CALL_MAX, subject, repeated(request)).await
+    }
+
+    async fn request(&self, subject: &str, body: Bytes) -> Result<Message, Fault> {
+        let answer = self.client.request(subject.to_owned(), body).await;
+        answer.map_err(|error| Fault::of_request(error, subject, CALL_MAX))
     }
 
     /// Waits for a connection, then for `work`, which asks `subject`.
@@ -177,6 +194,25 @@ impl Link {
             }
             std::future::pending().await
         }
+    }
+}
+
+/// Asks until there is an answer to any of the questions. Never ends without one.
+pub(super) async fn repeated<T, F: Future<Output = T>>(ask: impl Fn() -> F) -> T {
+    let mut asked = FuturesUnordered::new();
+    loop {
+        asked.push(ask());
+        if let Ok(Some(answer)) = timeout(ASK_AGAIN, asked.next()).await {
+            return answer;
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: &Message) -> Result<T, Fault> {
+    match serde_json::from_slice(&answer.payload) {
+        Ok(Response::Ok(answer)) => Ok(answer),
+        Ok(Response::Err { error }) => Err(error.into()),
+        Err(error) => Err(Fault::Garbled(error.into())),
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use s3bl_port::queue::{Delivery, Queue, QueueError, Receipt};
 use serde::de::IgnoredAny;
+use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::link::{Counter, Link};
@@ -19,6 +20,9 @@ const HEADROOM_BYTES: usize = 1024;
 
 /// Waits below this ask for what is there now: the server takes no wait for an endless one.
 const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// How long one pull waits. Longer waits are several pulls, because nobody answers one whose server dies, or stops leading.
+const PULL_MAX: Duration = Duration::from_secs(4);
 
 /// How long after the end of its wait a pull may take to be answered.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
@@ -54,7 +58,15 @@ impl NatsQueue {
         if wait < WAIT_MIN {
             return self.fetch(count, None).await;
         }
-        let mut deliveries = self.fetch(1, Some(wait)).await?;
+        let deadline = Instant::now() + wait;
+        let mut left = wait;
+        let mut deliveries = loop {
+            let deliveries = self.fetch(1, Some(left.min(PULL_MAX))).await?;
+            left = deadline.saturating_duration_since(Instant::now());
+            if !deliveries.is_empty() || left < WAIT_MIN {
+                break deliveries;
+            }
+        };
         if !deliveries.is_empty() && count > 1 {
             match self.fetch(count - 1, None).await {
                 Ok(more) => deliveries.extend(more),
@@ -99,9 +111,9 @@ impl NatsQueue {
         QueueError { source: Box::new(AtStream { stream, source: error.source }), ..error }
     }
 
-    /// Says a word about a delivery, and waits until the server has heard it.
+    /// Says a word about a delivery, which may be said twice, and waits until the server has heard it.
     async fn answer(&self, receipt: &Receipt, word: AckKind) -> Result<(), Fault> {
-        self.link.call(&receipt.0, word.into()).await.map(drop)
+        self.link.call_again(&receipt.0, word.into()).await.map(drop)
     }
 }
 
@@ -149,7 +161,8 @@ impl Queue for NatsQueue {
 
     async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
         self.requests.release.add();
-        let said = self.answer(receipt, AckKind::Nak(None)).await;
+        // Said twice it might give back what somebody else has taken by then.
+        let said = self.link.call(&receipt.0, AckKind::Nak(None).into()).await.map(drop);
         said.map_err(|fault| self.refuse("give a message back", fault))
     }
 

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::fault::Fault;
-use super::link::{CALL_MAX, Link};
+use super::link::{CALL_MAX, Link, repeated};
 use super::settings::NatsSettings;
 
 /// The key of a stream's metadata that names its run; in its description, what stands before the run.
@@ -192,20 +192,20 @@ impl Stream {
             max_waiting: WAITING_MAX,
             ..pull::Config::default()
         };
-        link.within(CALL_MAX, "$JS.API.CONSUMER.CREATE", async {
-            let made = link.jetstream().create_consumer_on_stream(config, &self.name).await;
+        let make = || async {
+            let made = link.jetstream().create_consumer_on_stream(config.clone(), &self.name).await;
             made.map_err(consumer_fault)
-        })
-        .await
+        };
+        link.within(CALL_MAX, "$JS.API.CONSUMER.CREATE", repeated(make)).await
     }
 
     /// Finds the consumer of a work queue.
     pub(super) async fn consumer(&self, link: &Link) -> Result<PullConsumer, Fault> {
-        link.within(CALL_MAX, "$JS.API.CONSUMER.INFO", async {
+        let find = || async {
             let found = link.jetstream().get_consumer_from_stream(CONSUMER, &self.name).await;
             found.map_err(consumer_fault)
-        })
-        .await
+        };
+        link.within(CALL_MAX, "$JS.API.CONSUMER.INFO", repeated(find)).await
     }
 }
 

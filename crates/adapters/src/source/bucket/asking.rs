@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use s3bl_core::path::{Origin, RelPath};
 use s3bl_core::retry::Patience;
 use s3bl_core::settings::MetadataDialect;
-use s3bl_core::task::Class;
+use s3bl_core::task::{Class, Failure};
 use s3bl_port::pacer::{Pacer, Signal};
 use s3bl_port::source::SourceError;
 use s3bl_s3::{
@@ -46,7 +46,8 @@ impl Asking {
             .thread_name("source-io")
             .enable_all()
             .build()?;
-        let attempts = Attempts { pacer: Arc::new(Unpaced), patience: Patience::default() };
+        let (patience, reach) = (Patience::default(), Arc::clone(&bucket.reach));
+        let attempts = Attempts { pacer: Arc::new(Unpaced), patience, reach };
         let (client, bucket) = (bucket.client.sibling(), bucket.name.clone());
         let asker = Asker { client, bucket, origin, metadata, attempts };
         Ok(Self { runtime: Some(runtime), asker: Arc::new(asker) })
@@ -79,6 +80,13 @@ impl Drop for Asking {
 }
 
 impl Asker {
+    /// Why nothing can be had of the bucket any more.
+    pub(super) fn loss(&self) -> Option<Failure> {
+        let failure = self.attempts.reach.loss()?;
+        let message = format!("the source `{}` is lost: {}", self.bucket, failure.message);
+        Some(Failure { message, ..failure })
+    }
+
     /// Lists a page beneath `prefix`.
     pub(super) async fn list(
         &self,

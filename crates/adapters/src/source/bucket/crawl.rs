@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use s3bl_core::path::{NoPath, RelPath};
-use s3bl_core::task::Class;
+use s3bl_core::task::{Class, Failure};
 use s3bl_core::toc::WalkTotals;
 use s3bl_core::toc::filter::Filter;
 use s3bl_core::unit::{ByteCount, FileTime};
@@ -67,7 +67,7 @@ pub(super) fn crawl(
     }
     crawl.queue.add(Prefix { text, depth: 0 });
     let crawl = &crawl;
-    Ok(std::thread::scope(|scope| {
+    let totals = std::thread::scope(|scope| {
         let spawned: Vec<_> = (1..THREADS)
             // A system that gives no more threads gets a slower listing.
             .map_while(|number| {
@@ -84,7 +84,14 @@ pub(super) fn crawl(
             }
         }
         totals
-    }))
+    });
+    match asking.asker.loss() {
+        Some(Failure { class, message, .. }) => {
+            let source = std::io::Error::other(message);
+            Err(SourceError { class, action: "list", path: RelPath::root(), source })
+        }
+        None => Ok(totals),
+    }
 }
 
 /// Lets no thread wait for the work of one that died.
@@ -114,7 +121,7 @@ impl Crawl<'_> {
     fn list(&self, outbox: &mut Outbox<'_>, prefix: &Prefix) -> ControlFlow<()> {
         let mut page = match self.page(&prefix.text, None, None) {
             Ok(page) => page,
-            Err(error) => return outbox.fail(&error),
+            Err(error) => return self.fail(outbox, &error),
         };
         if page.next.is_some()
             && prefix.depth < DEPTH_MAX
@@ -137,9 +144,17 @@ impl Crawl<'_> {
             }
             page = match self.page(&prefix.text, None, Some(next)) {
                 Ok(page) => page,
-                Err(error) => return outbox.fail(&error),
+                Err(error) => return self.fail(outbox, &error),
             };
         }
+    }
+
+    /// Notes a prefix that cannot be listed, unless nothing can be any more.
+    fn fail(&self, outbox: &mut Outbox<'_>, error: &SourceError) -> ControlFlow<()> {
+        if self.asking.asker.loss().is_some() {
+            return ControlFlow::Break(());
+        }
+        outbox.fail(error)
     }
 
     fn page(

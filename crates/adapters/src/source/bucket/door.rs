@@ -7,6 +7,7 @@ use s3bl_core::checksum::Crc64Nvme;
 use s3bl_core::metadata::{FoundMetadata, Xattr};
 use s3bl_core::path::{Origin, RelPath};
 use s3bl_core::settings::SourceBucket;
+use s3bl_core::task::Failure;
 use s3bl_core::toc::{EntryKind, PosixFacts, RootPrint, TocEntry, WalkTotals};
 use s3bl_port::source::{CrawlPlan, CrawlSink, Habits, Source, SourceError, SourceFile};
 use s3bl_s3::HeadObjectOutput;
@@ -163,6 +164,10 @@ impl Source for BucketSource {
     /// second, which is all that an object's own headers tell of it.
     fn is_listed(&self, entry: &TocEntry, facts: &PosixFacts) -> bool {
         facts.size == entry.size && facts.ctime.seconds == entry.mtime.seconds
+    }
+
+    fn loss(&self) -> Option<Failure> {
+        self.asking.asker.loss()
     }
 
     fn habits(&self) -> Habits {

@@ -10,12 +10,14 @@ use s3bl_s3::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use super::classify::{may_have_applied, meaning, words};
+use super::reach::{AWAY_MAX, Reach};
 
 /// How requests are paced and repeated.
 #[derive(Clone)]
 pub(crate) struct Attempts {
     pub(crate) pacer: Arc<dyn Pacer>,
     pub(crate) patience: Patience,
+    pub(crate) reach: Arc<Reach>,
 }
 
 /// A request that was answered.
@@ -55,23 +57,32 @@ impl Attempts {
                 }
                 Err(error) => error,
             };
+            let kind = error.kind.clone();
             was_ambiguous |= may_have_applied(&error);
             let meaning = meaning(&error.kind);
             let chance = fastrand::f64();
-            let pause = self.patience.pause(meaning.retry, attempts, start.elapsed(), chance);
+            let is_away = error.kind == ErrorKind::Connect && self.reach.is_silent_since(start);
+            let pause = match self.patience.pause(meaning.retry, attempts, start.elapsed(), chance)
+            {
+                Some(_) if is_away && self.reach.is_lost() => None,
+                None if is_away && !self.reach.is_lost() && start.elapsed() < AWAY_MAX => {
+                    Some(self.patience.pause_max.mul_f64(0.5 + chance / 2.0))
+                }
+                pause => pause,
+            };
             let Some(pause) = pause else {
-                return Err(GivenUp {
-                    error: StoreError {
-                        class: meaning.class,
-                        may_have_applied: was_ambiguous,
-                        is_fatal: meaning.is_fatal,
-                        action,
-                        message: words(&error),
-                        attempts,
-                    },
-                    kind: error.kind,
-                    was_ambiguous,
-                });
+                let error = StoreError {
+                    class: meaning.class,
+                    may_have_applied: was_ambiguous,
+                    is_fatal: meaning.is_fatal || is_away,
+                    action,
+                    message: if is_away { away(&error, start) } else { words(&error) },
+                    attempts,
+                };
+                if error.is_fatal {
+                    self.reach.lose(error.failure());
+                }
+                return Err(GivenUp { error, kind, was_ambiguous });
             };
             tracing::debug!(action, attempts, error = %error, "a request is sent again");
             tokio::time::sleep(pause.max(error.retry_after.unwrap_or(Duration::ZERO))).await;
@@ -88,6 +99,10 @@ impl Attempts {
         let mut place =
             Place { pacer: &self.pacer, start: Instant::now(), bytes, end: End::Failed };
         let result = request.await;
+        // A refusal is an answer, too.
+        if result.as_ref().err().is_none_or(|error| error.status.is_some()) {
+            self.reach.note_answer();
+        }
         place.end = match &result {
             Ok(_) => End::Answered,
             Err(error) if error.kind == ErrorKind::Throttled => End::Throttled,
@@ -98,6 +113,12 @@ impl Attempts {
         drop(place);
         result
     }
+}
+
+/// What is said of a service that no connection can be made to.
+fn away(error: &Error, since: Instant) -> String {
+    let seconds = since.elapsed().as_secs();
+    format!("{}; the service has answered nothing for {seconds} s", words(error))
 }
 
 struct Place<'a> {
@@ -111,5 +132,96 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let latency = self.start.elapsed();
         self.pacer.finished(Signal { latency, bytes: self.bytes, end: self.end });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s3bl_s3::{Applied, Operation};
+
+    use super::*;
+
+    struct Unpaced;
+
+    #[async_trait::async_trait]
+    impl Pacer for Unpaced {
+        async fn admit(&self, _bytes: u64) {}
+
+        fn finished(&self, _signal: Signal) {}
+    }
+
+    fn attempts() -> Attempts {
+        let (patience, reach) = (Patience::default(), Arc::default());
+        Attempts { pacer: Arc::new(Unpaced), patience, reach }
+    }
+
+    async fn refused() -> Result<(), Error> {
+        Err(Error::new(Operation::GetObject, ErrorKind::Connect, Applied::No, "no connection"))
+    }
+
+    async fn give_up(attempts: &Attempts) -> StoreError {
+        attempts.send("get", 0, refused).await.err().expect("nobody answers").error
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_answers_nobody_for_minutes_is_lost_to_all_who_ask() {
+        let attempts = attempts();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        let (one, other) = tokio::join!(give_up(&attempts), give_up(&attempts));
+
+        assert!(one.is_fatal && other.is_fatal, "{one:?} {other:?}");
+        let waited = begun.elapsed();
+        assert!(waited >= AWAY_MAX && waited < AWAY_MAX + Duration::from_secs(10), "{waited:?}");
+        assert!(one.message.contains("has answered nothing for 18"), "{}", one.message);
+        let said = [one, other].map(|error| error.failure().message);
+        assert!(attempts.reach.loss().is_some_and(|loss| said.contains(&loss.message)));
+
+        let begun = Instant::now();
+        assert!(give_up(&attempts).await.is_fatal, "nobody hopes any more");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_a_connection_fails_alone_while_others_are_answered() {
+        let attempts = attempts();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        let answered = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let answered = attempts.send("head", 0, || async { Ok(()) }).await;
+            assert!(answered.is_ok());
+        };
+        let (error, ()) = tokio::join!(give_up(&attempts), answered);
+
+        assert!(!error.is_fatal && error.attempts == 12, "{error:?}");
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        assert!(attempts.reach.loss().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_is_away_for_a_while_costs_time_alone() {
+        let attempts = attempts();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let back = Instant::now() + Duration::from_mins(2);
+        let sent = attempts
+            .send("get", 0, || async move {
+                if Instant::now() < back { refused().await } else { Ok(()) }
+            })
+            .await;
+        assert!(sent.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_every_request_would_meet_is_a_loss_too() {
+        let attempts = attempts();
+        let gone = || async {
+            let words = "there is no such bucket";
+            let kind = ErrorKind::NoSuchBucket;
+            Err::<(), _>(Error::new(Operation::GetObject, kind, Applied::No, words))
+        };
+        let error = attempts.send("get", 0, gone).await.err().expect("no bucket").error;
+        assert!(error.is_fatal);
+        assert_eq!(attempts.reach.loss().unwrap().message, "get: there is no such bucket");
     }
 }

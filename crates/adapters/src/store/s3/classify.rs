@@ -1,5 +1,6 @@
 //! What an error of the protocol means for the one who asked.
 
+use s3bl_core::cause::causes;
 use s3bl_core::retry::RetryClass;
 use s3bl_core::task::Class;
 use s3bl_s3::{Applied, Error, ErrorKind};
@@ -55,10 +56,11 @@ pub(super) fn words(error: &Error) -> String {
         (Some(status), None) => words.push_str(&format!(" ({status})")),
         (None, _) => {}
     }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
+    if let Some(right) = error.missing_right() {
+        words.push_str(&format!("; it takes the right {right}"));
+    }
+    for cause in causes(error) {
         words.push_str(&format!(": {cause}"));
-        source = cause.source();
     }
     words
 }

@@ -1,6 +1,7 @@
 //! From a bucket's name to a client: region, endpoint, credentials, and whether the bucket is there.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_types::SdkConfig;
@@ -10,6 +11,7 @@ use s3bl_s3::{
 };
 
 use super::classify::meaning;
+use super::reach::Reach;
 use crate::aws;
 
 /// What the user said of the service.
@@ -38,6 +40,8 @@ pub struct Bucket {
     pub endpoint: String,
     /// Its region.
     pub region: String,
+    /// What all who ask it know of it.
+    pub(crate) reach: Arc<Reach>,
 }
 
 /// Why there is no way to a bucket.
@@ -119,7 +123,8 @@ fn open(settings: &ConnectSettings, sdk: &SdkConfig, region: &str) -> Result<Buc
     config.ca_bundle = std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from);
     let endpoint = url.unwrap_or_else(|| format!("https://{}", config.endpoint.host()));
     let client = Client::new(config)?;
-    Ok(Bucket { client, name: settings.bucket.clone(), endpoint, region: region.to_owned() })
+    let (name, region, reach) = (settings.bucket.clone(), region.to_owned(), Arc::default());
+    Ok(Bucket { client, name, endpoint, region, reach })
 }
 
 /// What asking for a bucket came to, when it is not simply there.

@@ -44,6 +44,9 @@ impl Checks {
 
 const BODY: &[u8] = b"s3-bucket-loader asks whether a wrong checksum is refused";
 
+/// How the keys of probes begin, beneath the prefix that is written to.
+pub const PROBE_KEY: &str = ".s3bl-probe-";
+
 /// Tries what the service checks. `token` makes the key of the aborted upload unique.
 pub async fn probe(
     client: &Client,
@@ -52,7 +55,7 @@ pub async fn probe(
     attributes: &ObjectAttributes,
     token: &str,
 ) -> Result<Checks, Error> {
-    let key = format!("{prefix}.s3bl-probe-{token}");
+    let key = format!("{prefix}{PROBE_KEY}{token}");
     let create = CreateMultipartUpload { attributes, ..CreateMultipartUpload::new(bucket, &key) };
     let upload = match client.create_multipart_upload(&create).await {
         Err(error) if matches!(error.kind, ErrorKind::InvalidRequest | ErrorKind::Unsupported) => {

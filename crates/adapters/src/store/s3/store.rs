@@ -61,7 +61,11 @@ impl S3Store {
             client: bucket.client.sibling(),
             bucket: bucket.name.clone(),
             style,
-            attempts: Attempts { pacer, patience: Patience::default() },
+            attempts: Attempts {
+                pacer,
+                patience: Patience::default(),
+                reach: Arc::clone(&bucket.reach),
+            },
             requests: Requests::default(),
         }
     }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use s3bl_core::cause::with_causes;
 use s3bl_core::id::{Attempt, TaskId};
 use s3bl_core::ledger::Finding;
 use s3bl_core::plan::{PartMark, UploadPlan};
@@ -12,7 +13,6 @@ use s3bl_core::wire::{TaskMessage, UploadStep, UploadWork, WireFinding, encode};
 use s3bl_port::ledger::{Ledger, LedgerError};
 
 use super::{Driver, Errand, MasterError, PAUSE};
-use crate::cause::with_causes;
 use crate::master::keeper::{Gone, Rested};
 use crate::master::trouble::Door;
 

@@ -360,19 +360,38 @@ impl Context {
     /// Tells the driver that every entry of a batch has its outcome: of what is written, once that survives a crash of the
     /// machine.
     pub(super) async fn finished(&self, batch: &Arc<Batch>) {
-        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
-        if pass == Pass::Write
+        if batch.pass == Pass::Write
             && let Err(error) = self.store.persist().await
         {
-            let failure = error.failure();
-            return self.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+            return self.cannot_go_on(batch, error.failure()).await;
         }
         self.tell(LaneEvent::Finished(Arc::clone(batch))).await;
+    }
+
+    /// Tells the driver that no batch can come to anything.
+    pub(super) async fn cannot_go_on(&self, batch: &Batch, failure: Failure) {
+        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
+        self.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
     }
 
     /// Tells the driver; a driver that is gone needs no telling.
     pub(super) async fn tell(&self, event: LaneEvent) {
         let _ = self.events.send(event).await;
+    }
+
+    /// As [`Self::block`], for a read of an entry, which is named if it does not come back.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        batch: &Arc<Batch>,
+        index: usize,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let batch = Arc::clone(batch);
+        self.block(move |context| {
+            let _reading = context.meter.reads.begin(&batch, index);
+            work(context)
+        })
+        .await
     }
 
     /// Runs something that blocks on a thread that may wait.

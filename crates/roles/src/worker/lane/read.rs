@@ -50,16 +50,19 @@ pub(super) fn read_chunk(
 ) -> Vec<Reading> {
     let mut places = Vec::with_capacity(range.len());
     let mut start = 0;
-    for entry in &batch.entries[range] {
+    let reading = context.meter.reads.begin(batch, range.start);
+    for (index, entry) in range.clone().zip(&batch.entries[range]) {
         if batch.is_abandoned() {
             break;
         }
+        reading.go_on_to(index);
         let place = read_entry(context, entry, buffer.as_mut_slice(), start);
         if let Place::Within { end, .. } = place {
             start = end;
         }
         places.push(place);
     }
+    drop(reading);
     let bytes = buffer.share();
     let reading = |place| match place {
         Place::Within { facts, xattrs, start, end, crc64nvme } => {

@@ -115,11 +115,11 @@ pub(super) async fn begin(context: &Arc<Context>, batch: &Arc<Batch>, step: &Upl
 /// Opens the file, if it is the version that was begun.
 async fn open(
     context: &Arc<Context>,
-    batch: &Batch,
+    batch: &Arc<Batch>,
     plan: &UploadPlan,
 ) -> Result<Arc<dyn SourceFile>, SourceError> {
     let path = batch.entries[0].path.clone();
-    let file = context.block(move |context| context.source.open(&path)).await?;
+    let file = context.read(batch, 0, move |context| context.source.open(&path)).await?;
     let facts = file.facts();
     if plan.is_of(facts.size, facts.mtime) {
         return Ok(file.into());
@@ -165,7 +165,10 @@ pub(super) async fn conclude(
         }
         Err(Trouble::Abandoned) => {}
         Err(Trouble::Source(error)) => {
-            abort(context, key, id).await;
+            // As with the store: what this worker has lost others may have.
+            if context.source.loss().is_none() {
+                abort(context, key, id).await;
+            }
             refuse(context, batch, error.failure(1)).await;
         }
         Err(Trouble::Store(error)) => break_off(context, batch, (key, id), &error).await,

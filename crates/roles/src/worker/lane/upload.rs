@@ -92,7 +92,7 @@ async fn begin_attempt(context: &Arc<Context>, batch: &Arc<Batch>, index: usize,
         }
     };
     let path = entry.path.clone();
-    let opened = context.block(move |context| {
+    let opened = context.read(batch, index, move |context| {
         let file: Arc<dyn SourceFile> = context.source.open(&path)?.into();
         let xattrs = context.xattrs(&path, file.facts())?;
         Ok((file, xattrs))
@@ -189,7 +189,7 @@ impl Upload {
         let buffer = context.buffers.lend(length).await;
         let file = Arc::clone(&self.file);
         let body = context
-            .block(move |_| {
+            .read(&self.batch, self.index, move |_| {
                 let zeros = file.is_hole(offset, length as u64).then(|| zeros(length)).flatten();
                 zeros.map_or_else(|| read_range(file.as_ref(), offset, length, buffer), Ok)
             })
@@ -303,7 +303,7 @@ async fn put_whole(
     let opened = Instant::now();
     let reader = Arc::clone(&file);
     let read = context
-        .block(move |_| {
+        .read(batch, index, move |_| {
             let body = read_range(reader.as_ref(), 0, length, buffer)?;
             reader.verify_unchanged()?;
             Ok(body)

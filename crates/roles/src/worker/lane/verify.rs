@@ -19,7 +19,7 @@ use s3bl_port::store::{Observed, StoreError};
 use tokio::task::JoinSet;
 
 use super::write::key_of;
-use super::{Context, LaneEvent, LaneSettings, compare, facts, marker};
+use super::{Context, LaneSettings, compare, facts, marker};
 use crate::worker::batch::Batch;
 use crate::worker::meter::Meter;
 
@@ -31,8 +31,7 @@ pub(super) fn is_sweep(settings: &LaneSettings) -> bool {
 /// Checks some entries of a batch.
 pub(super) async fn check(context: &Arc<Context>, batch: &Arc<Batch>, range: Range<usize>) {
     if let Err(failure) = context.before_validate.pass().await {
-        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
-        return context.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+        return context.cannot_go_on(batch, failure).await;
     }
     let mut expected = BTreeMap::new();
     for index in range {
@@ -145,9 +144,7 @@ async fn ask_each(
             match ask(&context, &batch, &key, index).await {
                 Ok(verdict) => conclude(&context, &batch, index, verdict).await,
                 Err(error) if error.is_fatal => {
-                    let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
-                    let failure = error.failure();
-                    context.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
+                    context.cannot_go_on(&batch, error.failure()).await;
                 }
                 Err(error) => {
                     let mut failure = error.failure();
@@ -272,13 +269,19 @@ fn head_facts(observed: &Observed) -> HeadFacts<'_> {
     HeadFacts { size: observed.size, etag, crc64nvme: observed.crc64nvme }
 }
 
-/// Notes what became of an entry, and tells the driver if it was the batch's last.
+/// Notes what became of an entry, and tells the driver if it was the batch's last. What cannot be compared because the whole
+/// source is lost stops the run instead.
 async fn conclude(
     context: &Arc<Context>,
     batch: &Arc<Batch>,
     index: usize,
     verdict: ValidateOutcome,
 ) {
+    if matches!(verdict, ValidateOutcome::Unknown(_))
+        && let Some(failure) = context.source.loss()
+    {
+        return context.cannot_go_on(batch, failure).await;
+    }
     match &verdict {
         ValidateOutcome::Validated(_) => Meter::add(&context.meter.validated, 1),
         ValidateOutcome::NotWritten => {}

@@ -16,7 +16,7 @@ use s3bl_port::store::{Body, NewObject, StoreError, Stored};
 use tokio::time::Instant;
 
 use super::read::{Reading, read_chunk};
-use super::{Context, LaneEvent, late, linked, step, upload};
+use super::{Context, late, linked, step, upload};
 use crate::worker::batch::{Batch, Left, content_of};
 use crate::worker::meter::Meter;
 
@@ -229,21 +229,24 @@ pub(super) async fn fail(
     error: &StoreError,
 ) {
     if error.is_fatal {
-        let (task, attempt, pass) = (batch.task, batch.attempt, batch.pass);
-        let failure = error.failure();
-        context.tell(LaneEvent::Unable { task, attempt, pass, failure }).await;
-        return;
+        return context.cannot_go_on(batch, error.failure()).await;
     }
     finish(context, batch, index, WriteOutcome::Failed(error.failure())).await;
 }
 
-/// Notes what became of an entry, and tells the driver if it was the batch's last.
+/// Notes what became of an entry, and tells the driver if it was the batch's last. What failed because the whole source is
+/// lost stops the run instead.
 pub(super) async fn finish(
     context: &Arc<Context>,
     batch: &Arc<Batch>,
     index: usize,
     outcome: WriteOutcome,
 ) {
+    if matches!(outcome, WriteOutcome::Failed(_))
+        && let Some(failure) = context.source.loss()
+    {
+        return context.cannot_go_on(batch, failure).await;
+    }
     if let Some(claim) = batch.take_claim(index) {
         let written = match &outcome {
             WriteOutcome::Written(written) => Some(written),

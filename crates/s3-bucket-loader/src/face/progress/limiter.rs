@@ -30,6 +30,11 @@ pub(super) enum Limiter {
     Listing,
     /// Files are read no faster than they are sent.
     SourceReads,
+    /// Reads of the source do not come back.
+    HangingReads {
+        /// How many.
+        count: u32,
+    },
     /// As many requests as are allowed are under way.
     Store {
         /// How many.
@@ -59,7 +64,7 @@ pub(super) struct Circumstances {
     pub(super) bandwidth: Option<Rate>,
 }
 
-/// Says what a run waits for. The first of these that holds: workers, the end, the store's 503s, `--bwlimit`, the
+/// Says what a run waits for. The first of these that holds: workers, the end, reads that hang, the store's 503s, `--bwlimit`, the
 /// processors, the store's latency, the source.
 pub(super) fn limiter(snapshot: &Snapshot, around: &Circumstances) -> Limiter {
     let Some(phase @ (Phase::Write | Phase::Validate)) = snapshot.phase else {
@@ -74,6 +79,9 @@ pub(super) fn limiter(snapshot: &Snapshot, around: &Circumstances) -> Limiter {
         return Limiter::Workers { there: 0, expected: 0 };
     }
     let activity = snapshot.activity;
+    if activity.hanging_reads > 0 {
+        return Limiter::HangingReads { count: activity.hanging_reads };
+    }
     if let Some(per_second) = activity.rate {
         return Limiter::SlowDown { per_second };
     }
@@ -127,6 +135,10 @@ impl fmt::Display for Limiter {
             }
             Self::Listing => formatter.write_str("limited by listing the source"),
             Self::SourceReads => formatter.write_str("limited by reading the source"),
+            Self::HangingReads { count } => {
+                let reads = words::counted(u64::from(*count), "read", "reads");
+                write!(formatter, "{reads} of the source without an answer for a minute")
+            }
             Self::Store { in_flight: 0 } => formatter.write_str("limited by the store's latency"),
             Self::Store { in_flight } => {
                 let requests = words::counted(u64::from(*in_flight), "request", "requests");

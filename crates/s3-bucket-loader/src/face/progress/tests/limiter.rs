@@ -6,7 +6,9 @@ use s3bl_roles::view::Snapshot;
 use super::super::limiter::{Circumstances, Limiter, limiter};
 use super::{listing, validating, writing};
 
-const IDLE: Activity = Activity { in_flight: 3, limit: 64, rate: None, has_backlog: false };
+const IDLE: Activity =
+    Activity { in_flight: 3, limit: 64, rate: None, has_backlog: false, hanging_reads: 0 };
+const HANGING: Activity = Activity { hanging_reads: 2, ..PACED };
 const BACKLOG: Activity = Activity { has_backlog: true, ..IDLE };
 const PACED: Activity = Activity { rate: Some(120.0), ..IDLE };
 
@@ -34,6 +36,7 @@ fn the_first_thing_that_is_short_is_named() {
         ("waiting for workers", begun, calm, NOBODY),
         ("all workers lost", Snapshot { workers: 0, ..writing() }, busy, NOBODY),
         ("over", over, busy, Limiter::Finishing),
+        ("a dead mount", with(HANGING, writing()), busy, Limiter::HangingReads { count: 2 }),
         ("told to stop", Snapshot { is_stopping: true, ..writing() }, busy, Limiter::Finishing),
         ("all written", written, busy, Limiter::Finishing),
         ("all checked", checked, busy, Limiter::Finishing),

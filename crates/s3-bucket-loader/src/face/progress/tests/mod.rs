@@ -28,7 +28,13 @@ fn writing() -> Snapshot {
         skipped: 1,
         retries: 7,
         workers: 1,
-        activity: Activity { in_flight: 64, limit: 64, rate: None, has_backlog: true },
+        activity: Activity {
+            in_flight: 64,
+            limit: 64,
+            rate: None,
+            has_backlog: true,
+            hanging_reads: 0,
+        },
         ..Snapshot::default()
     }
 }
@@ -54,7 +60,13 @@ fn validating() -> Snapshot {
         sent_bytes: ByteCount(10 * GIB),
         validated: 60_000,
         failed: 2 + 3,
-        activity: Activity { in_flight: 2, limit: 64, rate: None, has_backlog: true },
+        activity: Activity {
+            in_flight: 2,
+            limit: 64,
+            rate: None,
+            has_backlog: true,
+            hanging_reads: 0,
+        },
         ..writing()
     }
 }
