@@ -62,9 +62,8 @@ fn in_words(removed: &Removed) -> String {
         (*uploads, "incomplete uploads"),
         (*temporary, "temporary files"),
     ];
-    let run = match run {
-        Some(run) => run,
-        None => return "nothing of a run is on this channel\n".to_owned(),
+    let Some(run) = run else {
+        return "nothing of a run is on this channel\n".to_owned();
     };
     let told = counts.iter().filter(|(count, _)| *count > 0);
     let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
