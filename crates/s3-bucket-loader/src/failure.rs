@@ -5,6 +5,25 @@ use std::fmt;
 use crate::exit::Exit;
 use crate::face::words::printable;
 
+/// Several faults of one thing, a line each.
+#[derive(Debug)]
+pub(crate) struct ManyFaults {
+    /// How many there are, and of what.
+    pub head: String,
+    /// What is wrong.
+    pub faults: Vec<String>,
+}
+
+impl fmt::Display for ManyFaults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", printable(&self.head))?;
+        // What a file says could bring lines of its own.
+        self.faults.iter().try_for_each(|fault| write!(formatter, "\n  {}", printable(fault)))
+    }
+}
+
+impl std::error::Error for ManyFaults {}
+
 /// Why a command ends without a result.
 #[derive(Debug)]
 pub(crate) struct CommandFailure {
@@ -42,7 +61,10 @@ impl From<anyhow::Error> for CommandFailure {
 
 impl fmt::Display for CommandFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "error: {}", printable(&self.error.to_string()))?;
+        match self.error.downcast_ref::<ManyFaults>() {
+            Some(faults) => write!(formatter, "error: {faults}")?,
+            None => write!(formatter, "error: {}", printable(&self.error.to_string()))?,
+        }
         for cause in self.error.chain().skip(1) {
             write!(formatter, "\n  because: {}", printable(&cause.to_string()))?;
         }

@@ -121,6 +121,7 @@ impl Home {
             let newest = self.runs()?.into_iter().next_back();
             return newest.ok_or_else(|| {
                 CommandFailure::usage(anyhow!("there is no run in `{}`", self.path.display()))
+                    .advise("say --home DIR if runs are kept elsewhere")
             });
         }
         RunId::new(typed).map_err(CommandFailure::usage)

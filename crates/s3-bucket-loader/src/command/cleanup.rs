@@ -30,7 +30,8 @@ const SILENCE: Duration = Duration::from_secs(16);
 /// What was removed.
 #[derive(Debug, Default, serde::Serialize)]
 struct Removed {
-    run: String,
+    /// `None`: the channel is nobody's.
+    run: Option<RunId>,
     channel: Vec<String>,
     uploads: u64,
     launched: Vec<String>,
@@ -61,6 +62,9 @@ fn in_words(removed: &Removed) -> String {
         (*uploads, "incomplete uploads"),
         (*temporary, "temporary files"),
     ];
+    let Some(run) = run else {
+        return "nothing of a run is on this channel\n".to_owned();
+    };
     let told = counts.iter().filter(|(count, _)| *count > 0);
     let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
     if told.is_empty() {
@@ -112,7 +116,7 @@ async fn of_run(stage: &Stage, args: &CleanupArgs, run: &RunId) -> Result<Remove
         let error = anyhow!("{left} incomplete uploads of run {run} could not be removed");
         return Err(leftover(error));
     }
-    Ok(Removed { run: run.to_string(), channel, uploads: before, launched, temporary })
+    Ok(Removed { run: Some(run.clone()), channel, uploads: before, launched, temporary })
 }
 
 /// Whether a run writes to a directory.
@@ -129,8 +133,7 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
     let place = Place::new(&args.channel, &args.bucket, None, Duration::from_mins(1))?;
     let channel = place.open().await?;
     let Some(run) = channel.owner().await.map_err(channel_failure)? else {
-        let run = "(none)".to_owned();
-        return Ok(Removed { run, ..Removed::default() });
+        return Ok(Removed::default());
     };
     if !args.force {
         // A run is led where its ledger is, and nowhere else.
@@ -138,7 +141,15 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
         match stage.home.is_in_use(&run) {
             Ok(true) => return Err(is_led_here(&run)),
             Ok(false) if is_of_here => {}
-            Ok(false) | Err(_) => refuse_if_led(channel.as_ref(), &place, &run).await?,
+            Ok(false) | Err(_) => {
+                if !stage.talk.quiet {
+                    let (name, seconds) = (&place.channel, SILENCE.as_secs());
+                    talk::say(&format!(
+                        "listening for {seconds} s whether a master speaks on channel {name}"
+                    ));
+                }
+                refuse_if_led(channel.as_ref(), &place, &run).await?;
+            }
         }
     }
     let finder = match args.launcher {
@@ -150,7 +161,7 @@ async fn of_channel(stage: &Stage, args: &CleanupArgs) -> Result<Removed, Comman
     };
     let launched = remove_launched(&run, finder).await?;
     let removed = channel.remove(&run).await.map_err(channel_failure)?;
-    Ok(Removed { run: run.to_string(), channel: removed, launched, ..Removed::default() })
+    Ok(Removed { run: Some(run), channel: removed, launched, ..Removed::default() })
 }
 
 /// Ends what a launcher started for a run and is still there.

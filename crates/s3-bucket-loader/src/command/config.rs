@@ -141,7 +141,10 @@ fn words_of(file: &Path, role: ConfigRole, done: &Translation) -> String {
     if done.faults.is_empty() {
         text.push_str(&format!("  is the same as {}\n", line_of(role, done)));
     } else {
-        text.push_str(&format!("  {}\n", told(file, &done.faults).replace('\n', "\n  ")));
+        text.push_str(&format!(
+            "  {}\n",
+            told(file, &done.faults).to_string().replace('\n', "\n  ")
+        ));
     }
     for (line, words) in &done.notes {
         text.push_str(&format!("  note: line {line}: {words}\n"));
@@ -176,7 +179,7 @@ fn convert(file: &Path, role: ConfigRole) -> Result<Exit, CommandFailure> {
     }
     let done = of_role(&bytes, role);
     if !done.faults.is_empty() {
-        return Err(CommandFailure::usage(anyhow!("{}", told(file, &done.faults))));
+        return Err(CommandFailure::usage(told(file, &done.faults)));
     }
     talk::give(&toml_of(file, role, &done));
     Ok(Exit::Clean)

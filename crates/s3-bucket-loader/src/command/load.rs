@@ -164,14 +164,27 @@ pub(super) fn new_run(
     run: RunId,
     settings: RunSettings,
 ) -> Result<(SqliteLedger, RunHeader), CommandFailure> {
+    let header = new_header(stage, run, settings)?;
+    Ok((create_run(stage, &header)?, header))
+}
+
+/// Names a new run and what it does. Nothing finds it before [`create_run`].
+pub(super) fn new_header(
+    stage: &Stage,
+    run: RunId,
+    settings: RunSettings,
+) -> Result<RunHeader, CommandFailure> {
     let settings = stage.home.with_own_list(&run, settings)?;
-    let header = RunHeader {
-        run,
-        created: Timestamp(now_ms()),
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        settings,
-    };
-    let ledger = stage.home.create(&header)?;
+    let program = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(RunHeader { run, created: Timestamp(now_ms()), program, settings })
+}
+
+/// Makes the ledger of a new run: from here on it can be resumed.
+pub(super) fn create_run(
+    stage: &Stage,
+    header: &RunHeader,
+) -> Result<SqliteLedger, CommandFailure> {
+    let ledger = stage.home.create(header)?;
     if !stage.talk.quiet {
         let run = &header.run;
         let is_from_bucket = matches!(header.settings.source, SourceLocation::Bucket(_));
@@ -184,7 +197,7 @@ pub(super) fn new_run(
         let destination = header.settings.destination.url();
         talk::say(&format!("run {run}: {verb} {source} to {destination}"));
     }
-    Ok((ledger, header))
+    Ok(ledger)
 }
 
 /// Leads a run whose ledger is open.

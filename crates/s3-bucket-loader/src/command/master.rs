@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use s3bl_core::ledger::RunHeader;
 use s3bl_core::settings::{BatchSettings, CopierKind, Destination, RunSettings};
 
-use super::load::{clearing_away, lead_run, new_run, prepare_new, show};
+use super::load::{clearing_away, create_run, lead_run, new_header, prepare_new, show};
 use super::{Stage, drift};
 use crate::args::{FleetArgs, JobArgs, MasterArgs, RunArgs};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
-use crate::fleet::{Crew, FleetCrew, JoinKey, LaunchPlan, Place, find_key, make_key};
+use crate::fleet::{Crew, FleetCrew, INPUT, JoinKey, LaunchPlan, Place, find_key, make_key};
 use crate::lead::Led;
 use crate::source_host::SourceHostCare;
 use crate::{home, settings, talk};
@@ -65,10 +65,10 @@ pub(super) async fn begin_fleet(
     let (prepared, settings) = prepare_new(stage, &run, settings, None).await?;
     let probe = prepared.probe.clone();
     let led = async {
-        let (ledger, header) = new_run(stage, run, settings)?;
-        let folder = stage.home.run_folder(&header.run);
-        let place = place_of(&header, &folder)?;
-        place.keep(&folder)?;
+        let header = new_header(stage, run, settings)?;
+        // Place and key first: a run that has a ledger can be resumed, by a master that is killed right here too.
+        let folder = stage.home.make_folder(&header.run)?;
+        let mut place = place_of(&header, &folder)?;
         let (key, key_file) = match key {
             Some(key) => key,
             None => {
@@ -76,10 +76,18 @@ pub(super) async fn begin_fleet(
                 (key, Some(path))
             }
         };
+        place.join_key_file = key_file.as_deref().and_then(file_to_keep);
+        place.keep(&folder)?;
+        let ledger = create_run(stage, &header)?;
         let crew = fleet_crew(stage, &header, &place, &key, key_file.as_deref()).await?;
         lead_run(stage, Box::new(ledger), &header, prepared, crew).await
     };
     clearing_away(probe, led).await
+}
+
+/// The file of a join key as `resume` finds it from wherever it is started; standard input is none.
+fn file_to_keep(named: &Path) -> Option<PathBuf> {
+    std::path::absolute(named).ok().filter(|_| named != Path::new(INPUT))
 }
 
 /// The crew that comes to a place, launched or not.
@@ -162,13 +170,18 @@ pub(super) async fn crew_of(
     args: &RunArgs,
 ) -> Result<Crew, CommandFailure> {
     let run = &header.run;
-    let kept = stage.home.run_folder(run).join("join.key");
+    let made = stage.home.run_folder(run).join("join.key");
+    // The folder of a run may have been moved: what lies in it comes first.
+    let kept = if made.exists() { Some(made) } else { place.join_key_file.clone() };
     let named = args.join_key.join_key_file.as_deref();
-    let key = find_key(named, Some(&kept))?.ok_or_else(|| {
-        CommandFailure::usage(anyhow::anyhow!("run {run} was led with a join key of yours"))
+    let key = find_key(named, kept.as_deref())?.ok_or_else(|| {
+        let was = kept.as_ref().map_or_else(String::new, |file| {
+            format!(": `{}`, which is not there any more", file.display())
+        });
+        CommandFailure::usage(anyhow::anyhow!("run {run} was led with a join key of yours{was}"))
             .advise("say --join-key-file FILE, or set S3BL_JOIN_KEY")
     })?;
-    let key_file = named.map(Path::to_owned).or_else(|| kept.exists().then_some(kept));
+    let key_file = named.map(Path::to_owned).or_else(|| kept.filter(|file| file.exists()));
     let workers = args.workers.unwrap_or(place.workers);
     let place = Place { workers, workers_min: place.workers_min.min(workers), ..place.clone() };
     fleet_crew(stage, header, &place, &key, key_file.as_deref()).await

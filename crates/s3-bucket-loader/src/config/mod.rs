@@ -16,7 +16,7 @@ use clap::builder::Resettable;
 use clap::{Arg, ArgAction, CommandFactory as _};
 
 use crate::args::{Cli, PlacesArgs};
-use crate::failure::CommandFailure;
+use crate::failure::{CommandFailure, ManyFaults};
 use properties::{Role, Translation, translate};
 
 /// A command line with the values of a configuration file in it.
@@ -156,7 +156,7 @@ fn from_properties(
             .advise("it is for `load`, `master` and `worker`; `config convert` makes TOML of it"));
     };
     if !done.faults.is_empty() {
-        return Err(CommandFailure::usage(anyhow!("{}", told(path, &done.faults))).advise(
+        return Err(CommandFailure::usage(told(path, &done.faults)).advise(
             "mend these lines; `s3-bucket-loader config check FILE` looks at all of them for each role",
         ));
     }
@@ -179,16 +179,17 @@ fn from_properties(
 }
 
 /// What is wrong with a file, a line each.
-pub(crate) fn told(path: &Path, faults: &[(usize, String)]) -> String {
+pub(crate) fn told(path: &Path, faults: &[(usize, String)]) -> ManyFaults {
     let count = faults.len();
     let plural = if count == 1 { "fault" } else { "faults" };
-    faults.iter().fold(
-        format!("{count} {plural} in `{}`:", path.display()),
-        |text, (line, words)| match line {
-            0 => format!("{text}\n  {words}"),
-            line => format!("{text}\n  line {line}: {words}"),
-        },
-    )
+    let fault = |(line, words): &(usize, String)| match line {
+        0 => words.clone(),
+        line => format!("line {line}: {words}"),
+    };
+    ManyFaults {
+        head: format!("{count} {plural} in `{}`:", path.display()),
+        faults: faults.iter().map(fault).collect(),
+    }
 }
 
 fn merge(
@@ -223,7 +224,7 @@ fn merge(
     }
     if !faults.is_empty() {
         faults.sort();
-        return Err(anyhow!("{}", told(Path::new(&merged.file), &faults)));
+        return Err(told(Path::new(&merged.file), &faults).into());
     }
     let takes_places = command.get_arguments().any(|it| it.get_id() == PlacesArgs::ID);
     let typed = typed_places(root, arguments).0;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Arg;
 use toml::de::{DeTable, DeValue};
 
@@ -32,8 +32,7 @@ pub(super) fn read(
     let faults: Vec<(usize, String)> =
         errors.iter().map(|error| (line_of(error), error.message().to_owned())).collect();
     let fail = |faults: &[(usize, String)]| {
-        CommandFailure::usage(anyhow!("{}", told(path, faults)))
-            .advise("see docs/CONFIG.md for all keys")
+        CommandFailure::usage(told(path, faults)).advise("see docs/CONFIG.md for all keys")
     };
     if !faults.is_empty() {
         return Err(fail(&faults));

@@ -97,7 +97,10 @@ pub(crate) fn make_key(folder: &Path) -> Result<(JoinKey, PathBuf), CommandFailu
         .create_new(true)
         .mode(0o600)
         .open(&path)
-        .and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()))
+        .and_then(|mut file| {
+            file.write_all(format!("{text}\n").as_bytes())?;
+            file.sync_all()
+        })
         .with_context(|| format!("write the join key `{}`", path.display()))?;
     let key = JoinKey::new(&text).map_err(|error| CommandFailure::usage(anyhow!(error)))?;
     Ok((key, path))

@@ -13,7 +13,7 @@ mod post;
 mod user_data;
 
 pub(crate) use crew::{Crew, FleetCrew, Gathered, gather, lane_settings};
-pub(crate) use key::{JoinKey, find_key, make_key, need_key};
+pub(crate) use key::{INPUT, JoinKey, find_key, make_key, need_key};
 #[cfg(not(feature = "ec2"))]
 pub(crate) use launch::without_ec2;
 pub(crate) use launch::{LaunchPlan, Launching, find_instances};

@@ -1,5 +1,7 @@
 //! Where a master and its workers meet: a transport, its address, and the name of a channel.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,8 @@ pub(crate) struct Place {
     pub workers_min: u32,
     /// Who starts them, if the master does.
     pub launch: Option<LaunchPlan>,
+    /// The file with the join key, absolute, if one was named: `resume` reads it again.
+    pub join_key_file: Option<PathBuf>,
 }
 
 /// What carries the messages, and where it is.
@@ -130,6 +134,7 @@ impl Place {
             workers: 1,
             workers_min: 1,
             launch: None,
+            join_key_file: None,
         })
     }
 
@@ -150,6 +155,7 @@ impl Place {
             workers,
             workers_min: 1,
             launch: Some(launch),
+            join_key_file: None,
         }
     }
 
@@ -161,7 +167,13 @@ impl Place {
             *url = nats_url::masked(url);
         }
         let text = serde_json::to_string_pretty(&kept).map_err(CommandFailure::could_not_run)?;
-        std::fs::write(&path, text + "\n")
+        let write = || {
+            let mut file = File::create(&path)?;
+            file.write_all((text + "\n").as_bytes())?;
+            file.sync_all()?;
+            File::open(folder)?.sync_all()
+        };
+        write()
             .with_context(|| format!("write `{}`", path.display()))
             .map_err(CommandFailure::could_not_run)
     }

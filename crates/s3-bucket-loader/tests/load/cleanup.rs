@@ -54,13 +54,18 @@ fn ended(command: &mut Command) -> Ended {
 fn assert_refuses_beside_a_master_elsewhere(carrier: Carrier) {
     let scene = Scene::new(carrier);
 
-    scene.assert_refuses(&scene.cleanup_elsewhere(&[]).expect(1));
+    let refused = scene.cleanup_elsewhere(&[]).expect(1);
+    scene.assert_refuses(&refused);
+    assert!(refused.stderr.contains("listening for 16 s"), "{}", refused.stderr);
 
     scene.master.signal("KILL");
     let removed = scene.cleanup_elsewhere(&["--json"]).expect(0).json();
     assert_eq!(removed["run"], scene.run, "{removed:#}");
     assert!(!removed["channel"].as_array().unwrap().is_empty(), "{removed:#}");
     scene.fleet.assert_nothing_left();
+
+    let nothing = scene.cleanup_elsewhere(&[]).expect(0);
+    assert_eq!(nothing.stdout, "nothing of a run is on this channel\n");
 }
 
 #[test]

@@ -155,10 +155,10 @@ impl FleetStage {
         Ended::from(command.output().unwrap())
     }
 
-    /// `resume latest`, with the key at hand.
+    /// `resume latest`, as the master's last line says it: the run's folder knows where the key is.
     pub(crate) fn resume(&self) -> Command {
         let mut command = self.stage.program();
-        command.args(["resume", "latest", "--join-key-file"]).arg(&self.key);
+        command.args(["resume", "latest"]);
         command.env("AWS_ENDPOINT_URL", self.stage.server.endpoint_url());
         command
     }

@@ -268,7 +268,7 @@ fn all_faults_are_told_before_anything_begins() {
         "`tocPayloadHandler.write.retries` is `three`",
         "`tocGenerator.source.dri` is no property of the original (did you mean `tocGenerator.source.dir`?)",
         "`tocGenerator.source.dir` is missing",
-        "line ",
+        "\n  line ",
     ] {
         assert!(ended.stderr.contains(said), "`{said}` is not in: {}", ended.stderr);
     }
