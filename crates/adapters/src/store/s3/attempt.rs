@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3bl_core::retry::Patience;
+use s3bl_core::retry::{Patience, RetryClass};
+use s3bl_core::task::Class;
 use s3bl_port::pacer::{End, Pacer, Signal};
 use s3bl_port::store::StoreError;
 use s3bl_s3::{Error, ErrorKind};
 use tokio::time::Instant;
 
-use super::classify::{may_have_applied, meaning, words};
+use super::classify::{Meaning, may_have_applied, meaning, words};
 use super::reach::{AWAY_MAX, Reach};
 
 /// How requests are paced and repeated.
@@ -59,7 +60,7 @@ impl Attempts {
             };
             let kind = error.kind.clone();
             was_ambiguous |= may_have_applied(&error);
-            let meaning = meaning(&error.kind);
+            let meaning = self.meaning(&error.kind, start);
             let chance = fastrand::f64();
             let is_away = error.kind == ErrorKind::Connect && self.reach.is_silent_since(start);
             let pause = match self.patience.pause(meaning.retry, attempts, start.elapsed(), chance)
@@ -89,6 +90,16 @@ impl Attempts {
         }
     }
 
+    /// A reply that is not of S3 from a service that has spoken S3 before is the word of something in between, and may be about
+    /// this request alone: it is asked again, and fails alone if others are served meanwhile.
+    fn meaning(&self, kind: &ErrorKind, start: Instant) -> Meaning {
+        if *kind != ErrorKind::NotS3 || !self.reach.has_served() {
+            return meaning(kind);
+        }
+        let is_fatal = !self.reach.has_served_since(start);
+        Meaning { retry: RetryClass::Transient, class: Class::StoreFault, is_fatal }
+    }
+
     async fn send_once<T>(
         &self,
         bytes: u64,
@@ -99,6 +110,9 @@ impl Attempts {
         let mut place =
             Place { pacer: &self.pacer, start: Instant::now(), bytes, end: End::Failed };
         let result = request.await;
+        if result.is_ok() {
+            self.reach.note_service();
+        }
         // A refusal is an answer, too.
         if result.as_ref().err().is_none_or(|error| error.status.is_some()) {
             self.reach.note_answer();
@@ -197,6 +211,35 @@ mod tests {
         assert!(!error.is_fatal && error.attempts == 12, "{error:?}");
         assert!(begun.elapsed() < Duration::from_mins(1));
         assert!(attempts.reach.loss().is_none());
+    }
+
+    async fn odd() -> Result<(), Error> {
+        let words = "the reply does not come from an S3 service";
+        Err(Error::new(Operation::PutObject, ErrorKind::NotS3, Applied::Unknown, words))
+    }
+
+    async fn serve(attempts: &Attempts) {
+        assert!(attempts.send("put", 0, || async { Ok(()) }).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_of_something_in_between_fails_one_request_or_stops_all_as_others_fare() {
+        let attempts = attempts();
+        let put = || async { attempts.send("put", 0, odd).await.err().expect("a page").error };
+        let error = put().await;
+        assert!(error.is_fatal && error.attempts == 1, "it never spoke S3: {error:?}");
+
+        serve(&attempts).await;
+        let others = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            serve(&attempts).await;
+        };
+        let (error, ()) = tokio::join!(put(), others);
+        assert!(!error.is_fatal && error.attempts == 12, "{error:?}");
+
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let error = put().await;
+        assert!(error.is_fatal && error.attempts == 12, "nobody is served: {error:?}");
     }
 
     #[tokio::test(start_paused = true)]

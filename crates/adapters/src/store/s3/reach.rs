@@ -20,12 +20,14 @@ pub(crate) struct Reach(Mutex<Known>);
 #[derive(Debug)]
 struct Known {
     answered: Instant,
+    /// When it last did what it was asked.
+    served: Option<Instant>,
     loss: Option<Failure>,
 }
 
 impl Default for Reach {
     fn default() -> Self {
-        Self(Mutex::new(Known { answered: Instant::now(), loss: None }))
+        Self(Mutex::new(Known { answered: Instant::now(), served: None, loss: None }))
     }
 }
 
@@ -35,6 +37,21 @@ impl Reach {
         let mut known = self.known();
         known.answered = Instant::now();
         known.loss = None;
+    }
+
+    /// Notes that the service did what it was asked.
+    pub(crate) fn note_service(&self) {
+        self.known().served = Some(Instant::now());
+    }
+
+    /// Whether it ever did what it was asked.
+    pub(crate) fn has_served(&self) -> bool {
+        self.known().served.is_some()
+    }
+
+    /// Whether it did what anybody asked since then.
+    pub(crate) fn has_served_since(&self, since: Instant) -> bool {
+        self.known().served.is_some_and(|served| served >= since)
     }
 
     /// Whether nothing was answered since then.
