@@ -160,8 +160,7 @@ pub(crate) fn of_restore(
 fn places(typed: &PlacesArgs) -> Result<(&[OsString], &OsStr), CommandFailure> {
     typed.split().ok_or_else(|| {
         let error = anyhow!("there is one place, and a source and a destination are needed");
-        CommandFailure::usage(error)
-            .advise("say SRC DEST: s3-bucket-loader load /data s3://bucket/prefix")
+        CommandFailure::usage(error).advise("say SRC DEST, as in: /data s3://bucket/prefix")
     })
 }
 

@@ -57,16 +57,20 @@ pub(crate) async fn cleanup(stage: &Stage, args: &CleanupArgs) -> Result<Exit, C
 fn in_words(removed: &Removed) -> String {
     let Removed { run, channel, uploads, launched, temporary } = removed;
     let counts = [
-        (channel.len() as u64, "parts of its channel"),
-        (launched.len() as u64, "instances"),
-        (*uploads, "incomplete uploads"),
-        (*temporary, "temporary files"),
+        (channel.len() as u64, "part", "of its channel"),
+        (launched.len() as u64, "instance", ""),
+        (*uploads, "incomplete upload", ""),
+        (*temporary, "temporary file", ""),
     ];
     let Some(run) = run else {
         return "nothing of a run is on this channel\n".to_owned();
     };
-    let told = counts.iter().filter(|(count, _)| *count > 0);
-    let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
+    let told = counts.iter().filter(|(count, ..)| *count > 0);
+    let in_words = |(count, what, of): &(u64, &str, &str)| {
+        let plural = if *count == 1 { "" } else { "s" };
+        format!("{count} {what}{plural} {of}").trim_end().to_owned()
+    };
+    let told: Vec<String> = told.map(in_words).collect();
     if told.is_empty() {
         return format!("run {run} left nothing behind\n");
     }
