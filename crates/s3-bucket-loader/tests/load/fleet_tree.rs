@@ -102,7 +102,7 @@ fn programs_and_logs_are_no_masters_to_say() {
     let tree = many_files(1);
     let mut master = fleet.master_to(&[tree.root()], place.path(), 1);
     let told = start(master.args(["--copier", "rsync"])).ended().expect(2).stderr;
-    assert!(told.contains("--copier is for `load`"), "{told}");
+    assert!(told.contains("--copier is for a `load` in one process"), "{told}");
 }
 
 #[test]
