@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::Stage;
 use crate::args::{CleanupArgs, LauncherChoice};
 use crate::exit::Exit;
+use crate::face::words;
 use crate::failure::CommandFailure;
 use crate::fleet::{Place, channel_failure, find_instances};
 use crate::home::ledger_failure;
@@ -56,21 +57,18 @@ pub(crate) async fn cleanup(stage: &Stage, args: &CleanupArgs) -> Result<Exit, C
 
 fn in_words(removed: &Removed) -> String {
     let Removed { run, channel, uploads, launched, temporary } = removed;
-    let counts = [
-        (channel.len() as u64, "part", "of its channel"),
-        (launched.len() as u64, "instance", ""),
-        (*uploads, "incomplete upload", ""),
-        (*temporary, "temporary file", ""),
-    ];
     let Some(run) = run else {
         return "nothing of a run is on this channel\n".to_owned();
     };
-    let told = counts.iter().filter(|(count, ..)| *count > 0);
-    let in_words = |(count, what, of): &(u64, &str, &str)| {
-        let plural = if *count == 1 { "" } else { "s" };
-        format!("{count} {what}{plural} {of}").trim_end().to_owned()
-    };
-    let told: Vec<String> = told.map(in_words).collect();
+    let counts = [
+        (channel.len() as u64, "part of its channel", "parts of its channel"),
+        (launched.len() as u64, "instance", "instances"),
+        (*uploads, "incomplete upload", "incomplete uploads"),
+        (*temporary, "temporary file", "temporary files"),
+    ];
+    let told = counts.into_iter().filter(|(count, ..)| *count > 0);
+    let told: Vec<String> =
+        told.map(|(count, one, many)| words::counted(count, one, many)).collect();
     if told.is_empty() {
         return format!("run {run} left nothing behind\n");
     }

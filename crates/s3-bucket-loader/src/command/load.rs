@@ -145,11 +145,14 @@ pub(super) async fn prepare_new(
     if settings.mode == Mode::ValidateOnly {
         return Ok((prepared, settings));
     }
-    if prepared.bucket.is_some() {
-        let store = prepared.open_store.open(wiring::lone_pacer(&settings));
-        abort_old_probes(store.as_ref(), &KeyMap::of(&settings)).await;
-    }
-    let (settings, probe) = marker_probe::with_answer(settings, &prepared).await;
+    let (pacer, keys) = (wiring::lone_pacer(&settings), KeyMap::of(&settings));
+    let tidy_up = async {
+        if prepared.bucket.is_some() {
+            abort_old_probes(prepared.open_store.open(pacer).as_ref(), &keys).await;
+        }
+    };
+    let tried = marker_probe::with_answer(settings, &prepared);
+    let ((), (settings, probe)) = tokio::join!(tidy_up, tried);
     let prepared = Prepared { probe, ..prepared };
     if !stage.talk.quiet {
         warn_of_weak_checks(&prepared);

@@ -93,7 +93,6 @@ impl Place {
                 CommandFailure::usage(anyhow!("no channel is named"))
                     .advise("say --channel NAME, as the master printed it")
             })?;
-        let nats_url = || args.nats_url.clone().unwrap_or_else(|| NATS_URL.to_owned());
         let typed = args.transport.or(match (&args.nats_url, &args.socket) {
             (Some(_), _) => Some(Transport::Nats),
             (None, Some(_)) => Some(Transport::Socket),
@@ -105,7 +104,7 @@ impl Place {
                 profile: bucket.profile.clone(),
             },
             (Some(Transport::Nats), _) => TransportPlace::Nats {
-                url: nats_url(),
+                url: args.nats_url.clone().unwrap_or_else(|| NATS_URL.to_owned()),
                 credentials: args.nats_credentials.clone(),
                 ca: args.nats_ca.clone(),
                 replicas: args.nats_replicas,

@@ -5,16 +5,15 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use futures_util::StreamExt as _;
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 use s3bl_testkit::{Kind, Nats, Server};
 
 use crate::fleet_stage::{Carrier, FleetStage, Talk, start};
-use crate::stage::{Ended, Stage, many_files};
+use crate::stage::{Ended, Stage, many_files, slow_files};
 
 const JOIN_KEY: &str = "canary-join-key-0123456789-abcdefghij";
 const PASSWORD: &str = "canary-password-0123456789";
@@ -239,8 +238,7 @@ fn no_secret_goes_over_nats_or_stays_anywhere_and_a_run_goes_on_with_it_given_ag
     let url = format!("nats://loader:{PASSWORD}@{}", nats.address());
     let stage = Stage::new(Kind::Seaweed, "canary");
     let (fleet, tree) = (FleetStage::over(stage, Some(nats)).with_key(JOIN_KEY), many_files(300));
-    let slow = Rule::always(Fault::DelayRequest(Duration::from_millis(30)));
-    let slow = slow.method("PUT").target_contains("/some/prefix/d");
+    let slow = slow_files(30);
     let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
     assert_eq!(fleet.carrier, Carrier::Nats);
 

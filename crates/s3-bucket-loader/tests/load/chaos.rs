@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use s3bl_testkit::Tree;
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 
 use crate::fleet_stage::{Carrier, FleetStage, Running, start};
-use crate::stage::{Ended, many_files};
+use crate::stage::{Ended, many_files, slow_files};
 
 /// Files of the tree.
 const FILES: usize = 300;
@@ -40,8 +40,7 @@ impl Round {
         let (mut fleet, tree) = (FleetStage::with_broker(carrier, &label), many_files(FILES));
         // One thing after the other in so small a tree: batches of a few files.
         fleet.entries_per_message = 20;
-        let slow = Fault::DelayRequest(Duration::from_millis(40));
-        let slow = Rule::always(slow).method("PUT").target_contains("/some/prefix/d");
+        let slow = slow_files(40);
         let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
         let mut master = fleet.master_at(&proxy.endpoint_url(), &tree, 2);
         master.args(["--lease", "2s", "--summary-interval", "500ms"]);

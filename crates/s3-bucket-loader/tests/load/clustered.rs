@@ -1,14 +1,13 @@
 //! Fleets over a cluster of NATS servers, and over one that lets nobody in without credentials.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 use s3bl_testkit::{Kind, Nats, NatsCertificates, NatsCluster, NatsUsers};
 
 use crate::fleet_stage::{FleetStage, at_jetstream, start};
-use crate::stage::{Stage, many_files};
+use crate::stage::{Stage, many_files, slow_files};
 
 const REPLICAS: [&str; 2] = ["--nats-replicas", "3"];
 
@@ -32,8 +31,7 @@ fn a_run_goes_on_when_the_node_is_killed_that_leads_its_queue() {
     let mut fleet = FleetStage::at_nats(stage("cluster"), &cluster.urls(), &REPLICAS);
     fleet.entries_per_message = 20;
     let tree = many_files(400);
-    let delay = Fault::DelayRequest(Duration::from_millis(30));
-    let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
+    let slow = slow_files(30);
     let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
     let work = |name| start(fleet.worker(name).args(["--concurrency", "2"]));
     let workers = ["one", "two"].map(work);

@@ -1,12 +1,10 @@
 //! A master and its workers as processes of their own, over both transports.
 
-use std::time::Duration;
-
 use s3bl_testkit::Tree;
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 
 use crate::fleet_stage::{Carrier, FleetStage, start};
-use crate::stage::{Ended, many_files, sum};
+use crate::stage::{Ended, many_files, slow_files, sum};
 
 #[track_caller]
 fn assert_loads(carrier: Carrier) {
@@ -44,16 +42,10 @@ fn three_workers_load_a_tree_over_sqs_and_sns() {
     assert_loads(Carrier::Aws);
 }
 
-/// A rule that makes each PUT of a file take its time.
-fn slow() -> Rule {
-    let delay = Fault::DelayRequest(Duration::from_millis(30));
-    Rule::always(delay).method("PUT").target_contains("/some/prefix/d")
-}
-
 #[track_caller]
 fn assert_survives_a_killed_worker(carrier: Carrier) {
     let (fleet, tree) = (FleetStage::new(carrier, "killed-worker"), many_files(500));
-    let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
+    let proxy = Proxy::start(fleet.stage.server.address(), [slow_files(30)]).unwrap();
     let work = |name: &str| start(fleet.worker(name).args(["--concurrency", "4"]));
     let (victim, other) = (work("victim"), work("other"));
     let mut master = start(&mut fleet.master_at(&proxy.endpoint_url(), &tree, 2));
@@ -80,7 +72,7 @@ fn a_killed_worker_costs_nothing_but_time_over_sqs_and_sns() {
 #[track_caller]
 fn assert_survives_a_killed_master(carrier: Carrier) {
     let (fleet, tree) = (FleetStage::new(carrier, "killed-master"), many_files(500));
-    let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
+    let proxy = Proxy::start(fleet.stage.server.address(), [slow_files(30)]).unwrap();
     let worker = start(fleet.worker("faithful").args(["--concurrency", "4"]));
     let mut master = start(&mut fleet.master_at(&proxy.endpoint_url(), &tree, 1));
     fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(100));
@@ -107,7 +99,7 @@ fn a_killed_master_is_resumed_with_the_workers_that_wait_for_it_over_sqs_and_sns
 #[track_caller]
 fn assert_torn_down_by_an_interrupt(carrier: Carrier) {
     let (fleet, tree) = (FleetStage::new(carrier, "interrupted"), many_files(500));
-    let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
+    let proxy = Proxy::start(fleet.stage.server.address(), [slow_files(30)]).unwrap();
     let worker = start(fleet.worker("first").args(["--concurrency", "4"]));
     let mut master = start(&mut fleet.master_at(&proxy.endpoint_url(), &tree, 1));
     fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(100));

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use s3bl_testkit::Tree;
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 
 use crate::fleet_stage::{Carrier, FleetStage, Running, Talk, start};
-use crate::stage::many_files;
+use crate::stage::{many_files, slow_files};
 
 /// The lease of these fleets.
 const LEASE: Duration = Duration::from_secs(2);
@@ -26,8 +26,7 @@ impl Scene {
     fn new(mut fleet: FleetStage) -> Self {
         fleet.entries_per_message = 20;
         let tree = many_files(400);
-        let delay = Fault::DelayRequest(Duration::from_millis(30));
-        let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
+        let slow = slow_files(30);
         let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
         let work = |name| start(fleet.worker(name).args(["--concurrency", "2"]));
         let workers = ["one", "two"].map(work).into();

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use s3bl_testkit::Tree;
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 
 use crate::fleet_stage::{Carrier, FleetStage, Talk, start};
-use crate::stage::{Ended, many_files};
+use crate::stage::{Ended, many_files, slow_files};
 
 /// A master that launches so many processes.
 fn launching(fleet: &FleetStage, endpoint_url: &str, tree: &Tree, workers: u32) -> Command {
@@ -48,12 +48,6 @@ fn logs(fleet: &FleetStage) -> BTreeSet<String> {
     names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// A rule that makes each PUT of a file take its time.
-fn slow() -> Rule {
-    let delay = Fault::DelayRequest(Duration::from_millis(30));
-    Rule::always(delay).method("PUT").target_contains("/some/prefix/d")
-}
-
 #[track_caller]
 fn assert_launches(carrier: Carrier) {
     let (fleet, tree) = (FleetStage::new(carrier, "launched"), many_files(500));
@@ -85,7 +79,7 @@ fn a_master_launches_processes_over_sqs_and_sns() {
 #[test]
 fn nobody_can_read_the_key_of_a_launched_worker_and_none_outlives_its_master() {
     let (fleet, tree) = (FleetStage::new(Carrier::Nats, "launched-orphan"), many_files(500));
-    let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
+    let proxy = Proxy::start(fleet.stage.server.address(), [slow_files(30)]).unwrap();
     let mut master = start(&mut launching(&fleet, &proxy.endpoint_url(), &tree, 2));
     fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(50));
     let seen = processes(&fleet);
@@ -110,7 +104,7 @@ fn nobody_can_read_the_key_of_a_launched_worker_and_none_outlives_its_master() {
 #[test]
 fn a_launched_worker_that_dies_is_replaced_as_often_as_is_said() {
     let (fleet, tree) = (FleetStage::new(Carrier::Nats, "launched-again"), many_files(500));
-    let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
+    let proxy = Proxy::start(fleet.stage.server.address(), [slow_files(30)]).unwrap();
     let mut command = launching(&fleet, &proxy.endpoint_url(), &tree, 1);
     let mut master = start(command.args(["--replace-workers", "1"]));
     fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(50));
@@ -127,7 +121,7 @@ fn a_launched_worker_that_dies_is_replaced_as_often_as_is_said() {
 #[test]
 fn a_run_whose_launched_workers_all_die_says_so_at_once_and_is_resumed() {
     let (fleet, tree) = (FleetStage::new(Carrier::Nats, "launched-dead"), many_files(300));
-    let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
+    let proxy = Proxy::start(fleet.stage.server.address(), [slow_files(30)]).unwrap();
     let mut command = launching(&fleet, &proxy.endpoint_url(), &tree, 1);
     // Far longer than this test waits for anything.
     let mut master = start(command.args(["--worker-wait", "1h"]));
@@ -147,7 +141,7 @@ fn a_run_whose_launched_workers_all_die_says_so_at_once_and_is_resumed() {
 #[test]
 fn ctrl_c_ends_what_was_launched() {
     let (fleet, tree) = (FleetStage::new(Carrier::Nats, "launched-int"), many_files(500));
-    let proxy = Proxy::start(fleet.stage.server.address(), [slow()]).unwrap();
+    let proxy = Proxy::start(fleet.stage.server.address(), [slow_files(30)]).unwrap();
     let mut master = start(&mut launching(&fleet, &proxy.endpoint_url(), &tree, 2));
     fleet.stage.await_status(&mut master, |status| status["written"].as_u64() >= Some(20));
     master.signal("INT");

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 
 use crate::fleet_stage::{Carrier, FleetStage, Talk, start};
-use crate::stage::many_files;
+use crate::stage::{many_files, slow_files};
 
 /// A command that writes down what it is told, and where.
 fn marking(fleet: &FleetStage) -> (String, PathBuf) {
@@ -19,8 +19,7 @@ fn marking(fleet: &FleetStage) -> (String, PathBuf) {
 #[track_caller]
 fn assert_ends_without_its_master(carrier: Carrier) {
     let (fleet, tree) = (FleetStage::new(carrier, "alone"), many_files(500));
-    let delay = Fault::DelayRequest(Duration::from_millis(30));
-    let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
+    let slow = slow_files(30);
     let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
     let (command, marker) = marking(&fleet);
     let mut worker = fleet.worker("alone");

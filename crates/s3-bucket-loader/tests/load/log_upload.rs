@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use s3bl_testkit::proxy::{Fault, Proxy, Rule};
 use s3bl_testkit::{Kind, Server, Tool, Tree};
 
 use crate::fleet_stage::{Carrier, FleetStage, start};
-use crate::stage::{Ended, Stage, many_files};
+use crate::stage::{Ended, Stage, many_files, slow_files};
 
 /// What lies beneath `logs/` of the bucket, by its key without that.
 fn uploaded(stage: &Stage) -> BTreeMap<String, String> {
@@ -107,8 +106,7 @@ fn a_fleet_files_each_process_under_its_run() {
 #[test]
 fn what_an_interrupted_load_came_to_is_uploaded_too() {
     let (stage, tree) = (Stage::new(Kind::Moto, "log-interrupt"), many_files(300));
-    let delay = Fault::DelayRequest(Duration::from_millis(50));
-    let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
+    let slow = slow_files(50);
     let proxy = Proxy::start(stage.server.address(), [slow]).unwrap();
     let mut load = stage.command_at(&proxy.endpoint_url(), "load", &tree);
     load.args(["--concurrency", "4", "--entries-per-message", "20"]);

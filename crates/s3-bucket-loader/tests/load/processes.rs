@@ -5,12 +5,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 use s3bl_testkit::{Kind, Tree};
 use serde_json::Value;
 
 use crate::fleet_stage::{Running, Talk, start};
-use crate::stage::{Ended, Stage, many_files};
+use crate::stage::{Ended, Stage, many_files, slow_files};
 
 /// `load --processes` of the tree at this endpoint.
 fn load(stage: &Stage, endpoint_url: &str, tree: &Tree, workers: u32) -> Command {
@@ -47,8 +47,7 @@ fn await_none(stage: &Stage) {
 
 /// A load on its way, whose PUTs of files take their time.
 fn begun(stage: &Stage, tree: &Tree, workers: u32, more: &[&str]) -> (Proxy, Running) {
-    let delay = Fault::DelayRequest(Duration::from_millis(30));
-    let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
+    let slow = slow_files(30);
     let proxy = Proxy::start(stage.server.address(), [slow]).unwrap();
     let mut load = start(load(stage, &proxy.endpoint_url(), tree, workers).args(more));
     stage.await_status(&mut load, |status| status["written"].as_u64() >= Some(50));

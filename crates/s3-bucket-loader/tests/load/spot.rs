@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use s3bl_testkit::proxy::{Fault, Proxy, Rule};
+use s3bl_testkit::proxy::Proxy;
 use s3bl_testkit::{Instance, Tree};
 
 use crate::fleet_stage::{Carrier, FleetStage, start};
-use crate::stage::{many_files, sum};
+use crate::stage::{many_files, slow_files, sum};
 
 /// A fleet whose PUTs of files take their time, over a proxy that counts them.
 struct SlowFleet {
@@ -23,8 +22,7 @@ impl SlowFleet {
         let tree = many_files(400);
         let mut fleet = FleetStage::new(Carrier::Nats, label);
         fleet.entries_per_message = 10;
-        let delay = Fault::DelayRequest(Duration::from_millis(100));
-        let slow = Rule::always(delay).method("PUT").target_contains("/some/prefix/d");
+        let slow = slow_files(100);
         let proxy = Proxy::start(fleet.stage.server.address(), [slow]).unwrap();
         Self { fleet, tree, proxy }
     }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use s3bl_testkit::compare::{self, Difference, Expect};
-use s3bl_testkit::proxy::{Proxy, Rule};
+use s3bl_testkit::proxy::{Fault, Proxy, Rule};
 use s3bl_testkit::server::aws_environment;
 use s3bl_testkit::{Kind, Server, Tree};
 use serde_json::Value;
@@ -206,6 +206,12 @@ impl Ended {
             panic!("{error}\nstdout: {}\nstderr: {}", self.stdout, self.stderr)
         })
     }
+}
+
+/// A rule that makes each PUT of a file of [`many_files`] take so many milliseconds longer.
+pub(crate) fn slow_files(milliseconds: u64) -> Rule {
+    let delay = Fault::DelayRequest(Duration::from_millis(milliseconds));
+    Rule::always(delay).method("PUT").target_contains("/some/prefix/d")
 }
 
 /// The same command, run where some commands before it, in the tree, mount what they like: the mounts are its own, and go with

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use s3bl_core::cause::causes;
 use s3bl_port::channel::{ChannelError, ChannelErrorKind};
 use s3bl_port::queue::QueueError;
 
@@ -229,14 +230,7 @@ where
 }
 
 fn has_no_credentials(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    std::iter::once(error).chain(causes(error)).any(|error| error.is::<CredentialsError>())
 }
 
 /// Codes come with and without the prefix of SQS's older protocol, and under the names of both protocols.

@@ -152,10 +152,7 @@ impl Door {
     /// Makes the socket, which nobody but this user may use.
     pub(super) fn listen(&self, _hold: &Hold) -> Result<UnixListener, ChannelError> {
         let listen = || {
-            match std::fs::remove_file(self.socket()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+            remove_if_there(&self.socket())?;
             let listener = UnixListener::bind(self.address()?.path)?;
             std::fs::set_permissions(self.socket(), Permissions::from_mode(0o600))?;
             Ok(listener)
@@ -178,11 +175,7 @@ impl Door {
 
     /// Removes the channel's files.
     pub(super) fn remove(&self, hold: Hold) -> Result<(), ChannelError> {
-        let remove = |path: PathBuf| match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        };
-        let removed = remove(self.socket()).and_then(|()| remove(self.sign()));
+        let removed = remove_if_there(&self.socket()).and_then(|()| remove_if_there(&self.sign()));
         drop(hold);
         removed.map_err(|error| self.failure("remove the socket", error))
     }
@@ -200,6 +193,13 @@ impl Door {
         let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
         let kind = if is_denied { ChannelErrorKind::Denied } else { ChannelErrorKind::Other };
         ChannelError { kind, message: format!("{what} at {self}"), source: Some(error.into()) }
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -71,11 +71,8 @@ fn milliseconds(wait: Duration) -> u64 {
 #[async_trait]
 impl Queue for SocketQueue {
     async fn send(&self, body: Bytes) -> Result<(), QueueError> {
-        let send = async {
-            let line = self.link.line().await?;
-            line.call(Call::Send { queue: self.which, body }, Duration::ZERO).await
-        };
-        send.await.map(drop).map_err(failure("send a message through the socket"))
+        let sent = self.link.say(Call::Send { queue: self.which, body }).await;
+        sent.map_err(failure("send a message through the socket"))
     }
 
     async fn receive(&self, count: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
@@ -98,10 +95,8 @@ impl Queue for SocketQueue {
     }
 
     async fn purge(&self) -> Result<(), QueueError> {
-        let purge = async {
-            self.link.line().await?.call(Call::Purge { queue: self.which }, Duration::ZERO).await
-        };
-        purge.await.map(drop).map_err(failure("purge a queue through the socket"))
+        let purged = self.link.say(Call::Purge { queue: self.which }).await;
+        purged.map_err(failure("purge a queue through the socket"))
     }
 
     fn body_max(&self) -> usize {
@@ -120,9 +115,8 @@ struct SocketControl {
 #[async_trait]
 impl WorkerControl for SocketControl {
     async fn report(&self, report: Bytes) -> Result<(), QueueError> {
-        let report =
-            async { self.link.line().await?.call(Call::Report { report }, Duration::ZERO).await };
-        report.await.map(drop).map_err(failure("report through the socket"))
+        let reported = self.link.say(Call::Report { report }).await;
+        reported.map_err(failure("report through the socket"))
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Bytes>, QueueError> {

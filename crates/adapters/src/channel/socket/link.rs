@@ -93,6 +93,11 @@ impl Link {
         Ok(Arc::clone(&line))
     }
 
+    /// Says something that waits for nothing.
+    pub(super) async fn say(&self, call: Call) -> Result<(), Fault> {
+        self.line().await?.call(call, Duration::ZERO).await.map(drop)
+    }
+
     /// Ends the connection: what this worker holds is anybody's.
     pub(super) async fn close(&self) {
         self.line.lock().await.close();

@@ -224,9 +224,7 @@ impl Ec2Launcher {
         let what = format!("terminate {}", ids.join(", "));
         request.send().await.map(drop).map_err(|error| Fault::of(TERMINATE, &what, error))
     }
-}
 
-impl Ec2Launcher {
     /// Terminates one after the other; why the last one could not be that could not. What may pass counts more.
     async fn terminate_each(&self, ids: &[String]) -> Option<LaunchError> {
         let mut refused: Option<LaunchError> = None;
